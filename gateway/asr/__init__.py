@@ -1,0 +1,1 @@
+"""Speech recognition: what every engine offers, the engines, and the sessions that survive them."""

@@ -1,0 +1,1 @@
+"""A local recogniser that speaks Palatine's protocol, so that the gateway works without an account."""

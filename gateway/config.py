@@ -1,0 +1,413 @@
+"""The settings: TOML file, environment, secrets from files; every fault found at once, with its path.
+
+Every setting may also come from the environment: ``ASR_GATEWAY__ASR__PALATINE__TOKEN`` is ``asr.palatine.token``. A
+secret ``x`` may be given as ``x_file``, the path of a file that holds it. Unknown settings are faults.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+ENV_PREFIX = "ASR_GATEWAY__"
+Network = IPv4Network | IPv6Network
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used.
+
+    Attributes:
+        faults: One line each: the path of the setting and what is wrong with it.
+    """
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class Section(BaseModel):
+    """A table of the file. A secret may be given in place or, as ``NAME_file``, in a file of its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_files(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        values = dict(values)
+        for name, field in cls.model_fields.items():
+            path = values.pop(f"{name}_file", None) if field.annotation in (SecretStr, SecretStr | None) else None
+            if path is None:
+                continue
+            if values.get(name):
+                raise ValueError(f"{name} and {name}_file are both set; give one of them")
+            try:
+                values[name] = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, TypeError, UnicodeDecodeError) as error:
+                raise ValueError(f"{name}_file cannot be read: {error}") from error
+        return values
+
+
+def _listen_address(value: str) -> str:
+    match = re.fullmatch(r"(?:(udp|tcp):)?(\[[0-9a-fA-F:.]+\]|[0-9.]+):(\d{1,5})", value)
+    if match is None or int(match[3]) > 65535:
+        raise ValueError(f"{value!r} is not ADDRESS:PORT with a numeric address, such as 127.0.0.1:5060 or [::1]:5060")
+    ip_address(match[2].strip("[]"))
+    return value
+
+
+def _sip_address(value: str) -> str:
+    if not value.startswith(("udp:", "tcp:")):
+        raise ValueError(f"{value!r} does not name its transport; write udp:ADDRESS:PORT or tcp:ADDRESS:PORT")
+    return _listen_address(value)
+
+
+def _plain_address(value: str) -> str:
+    if value.startswith(("udp:", "tcp:")):
+        raise ValueError(f"{value!r} names a transport; write ADDRESS:PORT")
+    return _listen_address(value)
+
+
+def _pattern(value: str) -> str:
+    try:
+        groups = re.compile(value).groupindex
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    if value and not {"call", "leg"} <= set(groups):
+        raise ValueError("the pattern needs the groups (?P<call>…) and (?P<leg>…)")
+    return value
+
+
+def _http_url(value: str) -> str:
+    if not re.match(r"https?://[^/\s]+", value):
+        raise ValueError(f"{value!r} is not an http:// or https:// URL")
+    return value
+
+
+def _websocket_url(value: str) -> str:
+    if not re.match(r"wss?://[^/\s]+", value):
+        raise ValueError(f"{value!r} is not a ws:// or wss:// URL")
+    return value
+
+
+SipAddress = Annotated[str, AfterValidator(_sip_address)]
+Address = Annotated[str, AfterValidator(_plain_address)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Peer(Section):
+    """A PBX or SBC whose calls are answered.
+
+    Attributes:
+        name: For logs.
+        networks: Its networks, as ``192.0.2.0/24``.
+    """
+
+    name: str
+    networks: Annotated[list[Network], Field(min_length=1)]
+
+
+class Sip(Section):
+    """Signalling.
+
+    Attributes:
+        listen: Addresses to listen at, each ``udp:ADDRESS:PORT`` or ``tcp:ADDRESS:PORT``.
+        advertise: Address that peers reach us at, where it differs from the one bound (NAT).
+        peers: Who may call; everybody else gets 403.
+        max_calls: Dialogs at once; beyond, 503 with Retry-After. The pjsua2 build may hold fewer, and says so at start.
+        retry_after: Seconds that a 503 names.
+        log_level: How much of the SIP stack's own log is taken: 1 errors to 5 every message.
+    """
+
+    listen: Annotated[list[SipAddress], Field(min_length=1)] = ["udp:127.0.0.1:5060"]
+    advertise: str = ""
+    peers: list[Peer] = [Peer(name="this machine", networks=["127.0.0.0/8", "::1/128"])]  # type: ignore[list-item]
+    max_calls: Annotated[int, Field(ge=1, le=2000)] = 1000
+    retry_after: Annotated[int, Field(ge=1)] = 10
+    log_level: Annotated[int, Field(ge=1, le=5)] = 2
+
+
+class Media(Section):
+    """RTP.
+
+    Attributes:
+        address: Numeric address that RTP ports are bound at.
+        advertise: Address written into the SDP where it differs from ``address``.
+        port_min: First port of the range; each leg takes an even port and the one above it.
+        port_max: Last port of the range.
+        quarantine_seconds: How long a released port rests, so that stray packets of an old call meet no new one.
+        reorder_ms: How long a missing packet is waited for; 0 for not at all.
+        conceal_ms: Loss up to this long is filled by repeating and fading; the rest of it by silence.
+        pause_fill_ms: A pause of the sender up to this long is streamed as silence; of a longer one, only this much.
+        tick_ms: How often the receiver looks at its sockets.
+    """
+
+    address: str = "127.0.0.1"
+    advertise: str = ""
+    port_min: Port = 16384
+    port_max: Port = 20479
+    quarantine_seconds: Annotated[float, Field(ge=0)] = 2.0
+    reorder_ms: Annotated[int, Field(ge=0, le=500)] = 40
+    conceal_ms: Annotated[int, Field(ge=0, le=1000)] = 60
+    pause_fill_ms: Annotated[int, Field(ge=0, le=60000)] = 2000
+    tick_ms: Annotated[int, Field(ge=1, le=20)] = 5
+
+    @model_validator(mode="after")
+    def _range(self) -> Media:
+        ip_address(self.address)
+        if self.port_max < self.port_min + 1:
+            raise ValueError("port_max leaves no pair of ports above port_min")
+        return self
+
+
+class Calls(Section):
+    """How dialogs become calls.
+
+    Attributes:
+        call_header: Dialogs whose INVITEs carry the same value here are legs of one call; empty for never.
+        leg_header: The leg's name, such as ``caller`` or ``agent``.
+        uri_pattern: Regular expression on the user part of the request URI with the groups ``call`` and ``leg``, for
+            PBXs that cannot add headers; empty for none.
+        headers: Headers of the INVITE that go into the events.
+        rtp_timeout_seconds: A leg that is not on hold and gets no RTP for so long ends; 0 for never.
+        linger_seconds: How long a grouped call waits for another leg after the last one ended.
+    """
+
+    call_header: str = "X-Call-Id"
+    leg_header: str = "X-Call-Leg"
+    uri_pattern: Annotated[str, AfterValidator(_pattern)] = ""
+    headers: list[str] = []
+    rtp_timeout_seconds: Annotated[float, Field(ge=0)] = 60.0
+    linger_seconds: Annotated[float, Field(ge=0)] = 0.5
+
+
+class Palatine(Section):
+    """Palatine's streaming recognition, or any server with its protocol.
+
+    Attributes:
+        url: Its address.
+        token: The API token.
+        auth: ``header`` sends the token as ``Authorization: Bearer``, ``query`` as a URL parameter.
+        model: Model name.
+        language: ISO code.
+        codec: ``native`` sends the leg's G.711 as it is, ``linear16`` decodes it first.
+        message_ms: Audio in one message; the service works in blocks of 300 ms.
+    """
+
+    url: Annotated[str, AfterValidator(_websocket_url)] = "wss://api.palatine.ru/api/v1/stream/asr"
+    token: SecretStr = SecretStr("")
+    auth: Literal["header", "query"] = "header"
+    model: str = "palatine_stream"
+    language: str = "ru"
+    codec: Literal["native", "linear16"] = "native"
+    message_ms: Annotated[int, Field(ge=20, le=1000, multiple_of=20)] = 100
+
+
+class Embedded(Section):
+    """The recogniser that comes with the gateway (English).
+
+    Attributes:
+        listen: Where it serves; the gateway starts it, and again should it die.
+        token: What clients must show; empty for one made at each start.
+        max_sessions: Legs at once; a further one is refused.
+    """
+
+    listen: Address = "127.0.0.1:8089"
+    token: SecretStr = SecretStr("")
+    max_sessions: Annotated[int, Field(ge=1)] = 8
+
+
+class Asr(Section):
+    """Recognition.
+
+    Attributes:
+        engine: Which engine recognises.
+        connect_seconds: How long opening a session may take.
+        finish_seconds: How long after the hang-up the engine's last words are waited for.
+        replay_seconds: Audio kept for a new session should the engine be lost; older audio is given up and reported.
+        retry_first_seconds: Wait before the first new attempt; it doubles, with jitter, up to ``retry_max_seconds``.
+        retry_max_seconds: The longest wait between attempts.
+    """
+
+    engine: Literal["embedded", "palatine"] = "embedded"
+    connect_seconds: Annotated[float, Field(gt=0)] = 5.0
+    finish_seconds: Annotated[float, Field(gt=0)] = 15.0
+    replay_seconds: Annotated[float, Field(ge=1, le=300)] = 30.0
+    retry_first_seconds: Annotated[float, Field(gt=0)] = 0.25
+    retry_max_seconds: Annotated[float, Field(gt=0)] = 5.0
+    palatine: Palatine = Palatine()
+    embedded: Embedded = Embedded()
+
+
+class Transcripts(Section):
+    """Utterances.
+
+    Attributes:
+        pause_ms: A pause of speech this long ends an utterance.
+        settle_ms: An utterance is final when, after the pause, its text has not changed for so long.
+        max_utterance_seconds: A longer one is cut at its best pause.
+    """
+
+    pause_ms: Annotated[int, Field(ge=100)] = 600
+    settle_ms: Annotated[int, Field(ge=0)] = 700
+    max_utterance_seconds: Annotated[float, Field(ge=2)] = 30.0
+
+
+class Endpoint(Section):
+    """A consumer of webhooks.
+
+    Attributes:
+        name: For logs and metrics.
+        url: Where events are posted.
+        secret: The Standard Webhooks secret, ``whsec_`` and base64 of 24 to 64 bytes.
+        events: Types that it wants, with ``*`` as wildcard.
+        timeout_seconds: A request that takes longer has failed.
+        concurrency: Calls delivered side by side; the events of one call always go one after the other.
+        retry_seconds: Waits between attempts, each with jitter; after the last the event is a dead letter.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    url: Annotated[str, AfterValidator(_http_url)]
+    secret: SecretStr
+    events: Annotated[list[str], Field(min_length=1)] = ["*"]
+    timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = 16
+    retry_seconds: list[Annotated[float, Field(gt=0)]] = [1, 2, 5, 15, 60, 300, 900, 3600, 3600, 7200, 14400]
+
+    @model_validator(mode="after")
+    def _secret_is_usable(self) -> Endpoint:
+        from gateway.delivery.signing import SigningError, key_of
+
+        try:
+            key_of(self.secret.get_secret_value())
+        except SigningError as error:
+            raise ValueError(f"secret: {error}") from error
+        return self
+
+
+class Delivery(Section):
+    """The outbox and its webhooks.
+
+    Attributes:
+        database: The SQLite file; its folder is made when missing.
+        endpoints: Who gets the events.
+        partial_seconds: A partial older than this is not sent any more.
+        keep_days: How long delivered events are kept.
+    """
+
+    database: Path = Path("var/outbox.db")
+    endpoints: list[Endpoint] = []
+    partial_seconds: Annotated[float, Field(gt=0)] = 3.0
+    keep_days: Annotated[float, Field(gt=0)] = 7.0
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Delivery:
+        names = [endpoint.name for endpoint in self.endpoints]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"endpoints share a name: {', '.join(twice)}")
+        return self
+
+
+class Telemetry(Section):
+    """Logs and metrics.
+
+    Attributes:
+        metrics: Where Prometheus scrapes; empty for nowhere.
+        log_level: The lowest level that is logged.
+        log_format: ``auto`` is for people on a terminal and JSON elsewhere.
+        log_transcripts: Whether recognised words may be logged (at debug level).
+        log_numbers: Whether phone numbers may be logged.
+    """
+
+    metrics: Address | Literal[""] = "127.0.0.1:9464"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    log_transcripts: bool = False
+    log_numbers: bool = False
+
+
+class Settings(BaseSettings):
+    """The whole configuration."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, case_sensitive=False
+    )
+
+    sip: Sip = Sip()
+    media: Media = Media()
+    calls: Calls = Calls()
+    asr: Asr = Asr()
+    transcripts: Transcripts = Transcripts()
+    delivery: Delivery = Delivery()
+    telemetry: Telemetry = Telemetry()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 (the base class names these parameters)
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before the file, whose tables come in as arguments."""
+        return env_settings, init_settings
+
+    def shown(self) -> dict[str, Any]:
+        """Returns the effective settings as plain values, secrets masked."""
+        return self.model_dump(mode="json")
+
+
+def _unknown_environment() -> list[str]:
+    sections = {name.upper() for name in Settings.model_fields}
+    return [
+        f"{name}: no section {name.removeprefix(ENV_PREFIX).split('__')[0].lower()!r}; "
+        f"the sections are {', '.join(sorted(Settings.model_fields))}"
+        for name in os.environ
+        if name.upper().startswith(ENV_PREFIX) and name.upper().removeprefix(ENV_PREFIX).split("__")[0] not in sections
+    ]
+
+
+def load(path: Path | None) -> Settings:
+    """Reads the configuration.
+
+    Args:
+        path: The TOML file; None for defaults and environment alone.
+
+    Returns:
+        The settings.
+
+    Raises:
+        ConfigError: With all faults at once.
+    """
+    tables: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError([f"{path}: {error.strerror}"]) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError([f"{path}: not TOML: {error}"]) from error
+    faults = _unknown_environment()
+    try:
+        settings = Settings(**tables)
+    except ValidationError as error:
+        faults += [_fault(item["loc"], item["msg"], item["type"]) for item in error.errors()]
+    if faults:
+        raise ConfigError(faults)
+    return settings
+
+
+def _fault(location: tuple[int | str, ...], text: str, kind: str) -> str:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    if kind == "extra_forbidden":
+        text = "no such setting"
+    return f"{path}: {text.removeprefix('Value error, ')}"

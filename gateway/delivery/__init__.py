@@ -1,0 +1,1 @@
+"""The durable outbox and the signed webhooks that empty it."""

@@ -1,0 +1,260 @@
+"""The public events: what webhooks carry, versioned and documented in the README.
+
+Events of one call are numbered: ``seq`` starts at 1 and has no gap over the durable events. A partial uses up no
+number; it carries the ``seq`` of the durable event that it follows, and a ``revision`` of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+VERSION = "1"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CallInfo(_Model):
+    """The call that an event belongs to, the same in all of its events.
+
+    Attributes:
+        id: The gateway's own id of the call.
+        sip_call_ids: Call-ID of each dialog of the call, in the order of their legs.
+        from_number: User part of P-Asserted-Identity, else of From, of the first leg.
+        to_number: User part of To of the first leg.
+        headers: Chosen headers of the INVITEs, by lower-case name.
+    """
+
+    id: str
+    sip_call_ids: list[str]
+    from_number: str
+    to_number: str
+    headers: dict[str, str]
+
+
+class LegMedia(_Model):
+    """What became of one leg's audio; all in samples, 8000 a second.
+
+    Attributes:
+        leg: The leg's name.
+        duration: Length of the leg's clock.
+        received: Samples that came off the wire and were used.
+        concealed: Samples filled for lost packets.
+        paused: Samples that the sender did not send (pauses, comfort noise, DTMF).
+        sent: Samples sent to the recogniser.
+        withheld: Samples not sent to it. ``sent + withheld = duration``, always.
+        unrecognised: Samples of which the recogniser never gave an account, because it was lost.
+        recognised_seconds: Seconds that the engine itself says it processed; None when it does not say.
+        packets: RTP packets received.
+        lost: RTP packets lost.
+        late: Packets that came too late to be used.
+        duplicates: Packets that came twice.
+        foreign: Packets dropped because they came from another source or had no negotiated payload type.
+    """
+
+    leg: str
+    duration: int
+    received: int
+    concealed: int
+    paused: int
+    sent: int
+    withheld: int
+    unrecognised: int
+    recognised_seconds: float | None
+    packets: int
+    lost: int
+    late: int
+    duplicates: int
+    foreign: int
+
+
+class CallStarted(_Model):
+    """The first leg of the call was answered."""
+
+    type: Literal["call.started"] = "call.started"
+    leg: str
+    codec: str
+
+
+class CallUpdated(_Model):
+    """A leg was added, ended, held or resumed."""
+
+    type: Literal["call.updated"] = "call.updated"
+    leg: str
+    change: Literal["leg_added", "leg_ended", "held", "resumed"]
+
+
+class CallEnded(_Model):
+    """The last leg hung up.
+
+    Attributes:
+        reason: ``bye``, ``cancel``, ``hangup``, ``rtp_timeout``, ``signalling_lost``, ``failed`` or ``drained``.
+        seconds: From the answer to the hang-up.
+    """
+
+    type: Literal["call.ended"] = "call.ended"
+    reason: str
+    seconds: float
+
+
+class Words(_Model):
+    """What was said in one utterance.
+
+    Attributes:
+        leg: The leg's name.
+        utterance: Number of the utterance on its leg, from 1.
+        revision: Counts the texts shown for this utterance, from 1.
+        text: The words.
+        start_ms: Start on the leg's own clock, milliseconds since its first RTP packet.
+        end_ms: End on the same clock.
+        time: Wall-clock time of the start.
+    """
+
+    leg: str
+    utterance: int
+    revision: int
+    text: str
+    start_ms: int
+    end_ms: int
+    time: datetime
+
+
+class TranscriptPartial(Words):
+    """Words that may still change. Never stored and never repeated; each replaces the one before."""
+
+    type: Literal["transcript.partial"] = "transcript.partial"
+
+
+class TranscriptFinal(Words):
+    """An utterance that is over."""
+
+    type: Literal["transcript.final"] = "transcript.final"
+
+
+class TranscriptRefined(Words):
+    """The recogniser changed the words of an utterance that was already final."""
+
+    type: Literal["transcript.refined"] = "transcript.refined"
+
+
+class TranscriptCompleted(_Model):
+    """All the words of the call, both legs merged by wall clock, and what became of the audio of each leg."""
+
+    type: Literal["call.transcript.completed"] = "call.transcript.completed"
+    utterances: list[Words]
+    legs: list[LegMedia]
+    complete: bool
+
+
+class LegDtmf(_Model):
+    """A key was pressed."""
+
+    type: Literal["leg.dtmf"] = "leg.dtmf"
+    leg: str
+    key: str
+    start_ms: int
+    duration_ms: int
+
+
+class AsrDegraded(_Model):
+    """A leg is without its recogniser; its words come late, or are missing where the audio could not be kept.
+
+    Attributes:
+        leg: The leg's name.
+        engine: The engine's name.
+        code: The engine's own error code, or a short name such as ``connection_lost``.
+        text: What happened.
+        retrying: Whether the gateway goes on trying.
+    """
+
+    type: Literal["asr.degraded"] = "asr.degraded"
+    leg: str
+    engine: str
+    code: str
+    text: str
+    retrying: bool
+
+
+class AsrRecovered(_Model):
+    """The leg has a recogniser again.
+
+    Attributes:
+        leg: The leg's name.
+        engine: The engine's name.
+        lost_ms: Audio that could not be kept for it, milliseconds.
+    """
+
+    type: Literal["asr.recovered"] = "asr.recovered"
+    leg: str
+    engine: str
+    lost_ms: int
+
+
+Body = Annotated[
+    CallStarted
+    | CallUpdated
+    | CallEnded
+    | TranscriptPartial
+    | TranscriptFinal
+    | TranscriptRefined
+    | TranscriptCompleted
+    | LegDtmf
+    | AsrDegraded
+    | AsrRecovered,
+    Field(discriminator="type"),
+]
+
+
+class Event(_Model):
+    """One event as a consumer receives it.
+
+    Attributes:
+        id: UUIDv7; the same when the event is sent again.
+        version: Of this model; a consumer ignores fields that it does not know.
+        time: When it happened.
+        call: The call.
+        seq: Gapless per call over the durable events; for a partial, the number of the one before it.
+        data: What happened; ``data.type`` is the event's type.
+    """
+
+    id: str
+    version: str = VERSION
+    time: datetime
+    call: CallInfo
+    seq: int
+    data: Body
+
+    def wire(self) -> bytes:
+        """Returns the event as consumers receive it: one JSON object, with ``type`` beside ``data``."""
+        fields = self.model_dump(mode="json")
+        data = fields.pop("data")
+        return json.dumps({"type": data.pop("type"), **fields, "data": data}, ensure_ascii=False).encode()
+
+    @classmethod
+    def from_wire(cls, body: bytes) -> Event:
+        """Reads what ``wire`` wrote.
+
+        Raises:
+            ValueError: The body is not an event.
+        """
+        fields = json.loads(body)
+        try:
+            fields["data"] = {"type": fields.pop("type"), **fields["data"]}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError("the body is not an event: it needs an object with type and data") from error
+        return cls.model_validate(fields)
+
+    @property
+    def type(self) -> str:
+        """The event's type, such as ``transcript.final``."""
+        return self.data.type
+
+    @property
+    def durable(self) -> bool:
+        """Whether the event is stored before it is sent, and sent until it is acknowledged."""
+        return not isinstance(self.data, TranscriptPartial)

@@ -1,0 +1,1 @@
+"""The media plane: RTP reception, the leg's timeline, G.711, speech activity."""

@@ -1,0 +1,1 @@
+"""The SIP side: a signalling process of its own and the link to it."""

@@ -1,0 +1,284 @@
+"""What the gateway and the signalling process say to each other: one JSON object a line, over a local socket.
+
+Every message is a frozen dataclass; its class name travels as ``"type"``. Events go up from the signalling process,
+commands go down to it. A dialog is known by a number that the signalling process gives and never uses again while it
+lives.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, TypeVar
+
+M = TypeVar("M", bound="Message")
+
+
+class MessageError(ValueError):
+    """A line on the link is not a message; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The base of all messages."""
+
+    known: ClassVar[dict[str, type[Message]]] = {}
+
+    def line(self) -> bytes:
+        """Returns the message as one line of JSON, its newline included."""
+        return json.dumps({"type": type(self).__name__, **asdict(self)}, ensure_ascii=False).encode() + b"\n"
+
+
+def message(cls: type[M]) -> type[M]:
+    """Registers a message class under its name, for ``parse``."""
+    Message.known[cls.__name__] = cls
+    return cls
+
+
+def parse(line: bytes) -> Message:
+    """Reads one line of the link.
+
+    Args:
+        line: One JSON object, with or without its newline.
+
+    Returns:
+        The message it holds.
+
+    Raises:
+        MessageError: The line is not JSON, names no known type, or its fields do not fit that type.
+    """
+    try:
+        fields: dict[str, Any] = json.loads(line)
+        name = fields.pop("type")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise MessageError(f"not a message: {line[:80]!r}") from error
+    if (cls := Message.known.get(name)) is None:
+        raise MessageError(f"no message has the type {name!r}")
+    try:
+        return cls(**fields)
+    except TypeError as error:
+        raise MessageError(f"{name}: {error}") from error
+
+
+# Events: from the signalling process to the gateway.
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Ready(Message):
+    """The stack listens.
+
+    Attributes:
+        version: pjproject's version.
+        build: ``"trial"`` (the PyPI wheel, 4 calls, OpenSSL 1.0.2) or ``"work"``.
+        capacity: Calls that this build holds at once.
+        listening: The bound addresses, as ``udp:127.0.0.1:5060``.
+    """
+
+    version: str
+    build: str
+    capacity: int
+    listening: list[str]
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Incoming(Message):
+    """An INVITE outside a dialog, not answered yet; an ``Accept`` or a ``Reject`` must follow.
+
+    Attributes:
+        dialog: The dialog's number from now on.
+        sip_call_id: The Call-ID header.
+        from_tag: The caller's tag.
+        to_tag: Our own tag.
+        request_uri: As in the request line.
+        from_uri: The URI of From.
+        to_uri: The URI of To.
+        source: Where the packet came from, ``address:port`` (IPv6 in brackets).
+        transport: ``udp``, ``tcp`` or ``tls``.
+        headers: All headers of the INVITE by lower-case name (long forms), in order of appearance.
+        offer: The SDP of the offer; empty for a late offer.
+    """
+
+    dialog: int
+    sip_call_id: str
+    from_tag: str
+    to_tag: str
+    request_uri: str
+    from_uri: str
+    to_uri: str
+    source: str
+    transport: str
+    headers: dict[str, list[str]]
+    offer: str
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Media(Message):
+    """An offer and its answer were exchanged: the first time, and after each re-INVITE or UPDATE.
+
+    Attributes:
+        dialog: The dialog's number.
+        codecs: The G.711 payload types that both sides named, as ``{"8": "alaw"}``; a sender may switch between them.
+        telephone_event: Payload type of RFC 4733 events, -1 when not negotiated.
+        comfort_noise: Payload type of RFC 3389 comfort noise, -1 when not negotiated.
+        remote_address: Where the peer says that it sends from and receives at.
+        remote_port: Likewise; 0 when the peer took its stream out.
+        held: The peer does not send: ``sendonly`` from our side is impossible, or c=0.0.0.0, or inactive, as *its* SDP
+            says (RFC 3264, section 8.4).
+    """
+
+    dialog: int
+    codecs: dict[str, str]
+    telephone_event: int
+    comfort_noise: int
+    remote_address: str
+    remote_port: int
+    held: bool
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Established(Message):
+    """The ACK for our 200 came: the dialog is confirmed."""
+
+    dialog: int
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Ended(Message):
+    """The dialog is over; its number may be forgotten.
+
+    Attributes:
+        dialog: The dialog's number.
+        reason: ``bye`` (the peer hung up), ``cancel``, ``hangup`` (we did), ``refused`` (our ``Reject``) or
+            ``failed`` (with ``code`` and ``text``).
+        code: The last SIP status code, 0 when none.
+        text: Its reason phrase.
+    """
+
+    dialog: int
+    reason: str
+    code: int
+    text: str
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Refused(Message):
+    """An INVITE that the signalling process refused by itself, before any dialog: unknown peer, draining, full.
+
+    Attributes:
+        code: The status that was sent.
+        cause: ``unknown_peer``, ``full``, ``draining`` or ``no_common_codec``.
+        source: Where the packet came from.
+    """
+
+    code: int
+    cause: str
+    source: str
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Fault(Message):
+    """The signalling process cannot go on; it exits after this."""
+
+    text: str
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class StackLog(Message):
+    """A line of the stack's own log.
+
+    Attributes:
+        level: pjlib's: 1 error, 2 warning, 3 info, 4 and more debug.
+        text: Without secrets; Authorization headers are cut out.
+    """
+
+    level: int
+    text: str
+
+
+# Commands: from the gateway to the signalling process.
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Accept(Message):
+    """Answer the INVITE with 200.
+
+    Attributes:
+        dialog: The dialog's number.
+        address: The address that goes into the SDP, our RTP address as the peer must see it.
+        port: Our RTP port, already bound.
+    """
+
+    dialog: int
+    address: str
+    port: int
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Reject(Message):
+    """Answer the INVITE with a failure.
+
+    Attributes:
+        dialog: The dialog's number.
+        code: SIP status, 400 to 699.
+        retry_after: Seconds for Retry-After; 0 for none.
+    """
+
+    dialog: int
+    code: int
+    retry_after: int = 0
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Hangup(Message):
+    """End the dialog with BYE, or with a failure where it is not answered yet."""
+
+    dialog: int
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Drain(Message):
+    """Take no new calls from now on: 503 with Retry-After."""
+
+    retry_after: int
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Stop(Message):
+    """Hang up what is left and exit 0."""
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Setup(Message):
+    """The first command: everything that the process needs to start listening.
+
+    Attributes:
+        listen: Addresses as ``udp:0.0.0.0:5060``.
+        advertise: Address for Contact and Via where it differs from the bound one; empty for none.
+        networks: Networks (CIDR) whose INVITEs are answered; others get 403.
+        max_calls: Dialogs at once; beyond, 503.
+        retry_after: Seconds that a 503 names.
+        user_agent: The User-Agent and Server header.
+        log_level: pjlib's level for ``StackLog``.
+    """
+
+    listen: list[str]
+    advertise: str
+    networks: list[str]
+    max_calls: int
+    retry_after: int
+    user_agent: str
+    log_level: int = 2

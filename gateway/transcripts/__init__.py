@@ -1,0 +1,1 @@
+"""From recognition results to utterances on the leg's own clock."""
