@@ -1,0 +1,8 @@
+"""``python -m gateway.asr.embedded``: the embedded recogniser as a server of its own."""
+
+import sys
+
+from gateway.asr.embedded.command import main
+
+if __name__ == "__main__":
+    sys.exit(main())
