@@ -1,0 +1,335 @@
+"""SDP: reads offers and answers, writes ours (RFC 3264, 4566 and 3551).
+
+We only ever receive, so an answer says ``recvonly``, or ``inactive`` where the peer will not send. The answer names one
+G.711 payload type, the first of the offer: pjsip's negotiator keeps no second one. Reception takes every G.711 payload
+type that the offer named, since senders do switch between them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+PROFILES = ("RTP/AVP", "RTP/AVPF")
+DEFAULT_PTIME = 20
+LONGEST_TEXT = 65536
+
+_STATIC = {0: "PCMU/8000", 8: "PCMA/8000", 13: "CN/8000"}
+_G711 = {"PCMA/8000": "alaw", "PCMU/8000": "mulaw"}
+_DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
+_TOKEN = re.compile(r"[!#-'*+\-./0-9A-Z^-~]+")
+
+
+class SdpError(ValueError):
+    """The text is not SDP that a call can be made of; the message says why."""
+
+
+class NoCommonCodecError(SdpError):
+    """The SDP is sound, and no audio stream in it has G.711 over plain RTP."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One ``m=`` line with what belongs to it.
+
+    Attributes:
+        kind: ``audio``, ``video``, ``image``, ...
+        port: 0 when the peer took the stream out.
+        profile: Such as ``RTP/AVP``.
+        formats: As on the ``m=`` line: payload types for RTP.
+        address: Of its own ``c=`` line, or of the session's.
+        direction: ``sendrecv``, ``sendonly``, ``recvonly`` or ``inactive``, as the peer says it.
+        encodings: By payload type, upper case and without a channel count of 1: ``PCMA/8000``.
+        ptime: Milliseconds a packet that the peer wants; 0 when it does not say.
+        maxptime: The most that it takes; 0 when it does not say.
+        label: RFC 4574; empty for none.
+    """
+
+    kind: str
+    port: int
+    profile: str
+    formats: tuple[str, ...]
+    address: str
+    direction: str
+    encodings: dict[int, str]
+    ptime: int
+    maxptime: int
+    label: str
+
+    @property
+    def codecs(self) -> dict[int, str]:
+        """G.711 payload types in the order of the ``m=`` line, ``alaw`` or ``mulaw`` each."""
+        return {pt: _G711[name] for pt, name in self.encodings.items() if name in _G711}
+
+    def payload_type(self, encoding: str) -> int:
+        """Returns the payload type of an encoding such as ``CN/8000``, -1 for none."""
+        return next((pt for pt, name in self.encodings.items() if name == encoding), -1)
+
+    @property
+    def usable(self) -> bool:
+        """True for an audio stream that G.711 can be received on."""
+        return self.kind == "audio" and self.port > 0 and self.profile in PROFILES and bool(self.codecs)
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """What holds for one audio stream after offer and answer.
+
+    Attributes:
+        index: Its ``m=`` line, counted from 0.
+        codecs: G.711 payload types that may arrive; the answered one comes first.
+        telephone_event: Payload type of RFC 4733 events, -1 for none.
+        comfort_noise: Payload type of RFC 3389, -1 for none.
+        remote_address: The peer's numeric address.
+        remote_port: The peer's port, 0 when it took the stream out.
+        held: The peer does not send.
+        label: The stream's RFC 4574 label.
+    """
+
+    index: int
+    codecs: dict[int, str]
+    telephone_event: int
+    comfort_noise: int
+    remote_address: str
+    remote_port: int
+    held: bool
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Our answer.
+
+    Attributes:
+        text: The SDP.
+        streams: The audio streams that we receive, one for each port used.
+    """
+
+    text: str
+    streams: tuple[Negotiated, ...]
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A ``m=`` line while its further lines are read."""
+
+    head: str
+    address: str = ""
+    attributes: list[tuple[str, str]] = field(default_factory=list)
+
+
+def parse(text: str) -> tuple[Stream, ...]:
+    """Reads an offer or an answer. Unknown lines and attributes are passed over.
+
+    Args:
+        text: The SDP; lines may end in CRLF or LF.
+
+    Returns:
+        Its streams, in order.
+
+    Raises:
+        SdpError: The text cannot be read, has no ``m=`` line, or an active audio stream has no numeric address.
+    """
+    if len(text) > LONGEST_TEXT:
+        raise SdpError(f"{len(text)} characters of SDP; {LONGEST_TEXT} at most")
+    lines = [line for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
+    if not lines or lines[0].strip() != "v=0":
+        raise SdpError("the SDP does not begin with v=0")
+    session, drafts = _Draft(""), []
+    for line in lines[1:]:
+        if len(line) < 2 or line[1] != "=":
+            raise SdpError(f"not a line of SDP: {line[:60]!r}")
+        kind, value = line[0], line[2:].strip()
+        if kind == "m":
+            drafts.append(_Draft(value))
+            continue
+        target = drafts[-1] if drafts else session
+        if kind == "c":
+            target.address = _connection(value)
+        elif kind == "a":
+            name, _, argument = value.partition(":")
+            target.attributes.append((name.strip().lower(), argument.strip()))
+    if not drafts:
+        raise SdpError("the SDP has no m= line")
+    return tuple(_stream(draft, session) for draft in drafts)
+
+
+def answer(offer: str, *, address: str, ports: Sequence[int], session: int, version: int) -> Answer:
+    """Answers an offer: recvonly G.711 for its first usable audio streams, port 0 for the rest of it.
+
+    Args:
+        offer: The peer's SDP.
+        address: Our RTP address as the peer must see it.
+        ports: Our RTP ports, one for each audio stream that is wanted.
+        session: The number in our ``o=`` line, the same through the dialog's life.
+        version: The version in our ``o=`` line; each new SDP of ours has the next.
+
+    Returns:
+        The answer and what was negotiated. ``streams`` is empty when the peer took all its audio out, which is allowed
+        in a later offer of a dialog (RFC 3264, section 8.2).
+
+    Raises:
+        NoCommonCodecError: No audio stream has G.711.
+        SdpError: The offer cannot be read.
+    """
+    offered = parse(offer)
+    lines, streams = _head(address, session, version), []
+    free = list(ports)
+    for index, stream in enumerate(offered):
+        if stream.usable and free:
+            lines += _answered(stream, free.pop(0))
+            streams.append(_negotiated(index, stream))
+        else:
+            lines += [f"m={stream.kind} 0 {stream.profile} {' '.join(stream.formats[:1])}"]
+    if not streams and any(stream.port > 0 for stream in offered):
+        raise NoCommonCodecError("no audio stream of the offer has G.711 (PCMA or PCMU) over RTP/AVP")
+    return Answer(_checked(lines, offered), tuple(streams))
+
+
+def make_offer(*, address: str, port: int, session: int, version: int) -> str:
+    """Returns our own offer, for an INVITE that came without one.
+
+    Args:
+        address: Our RTP address as the peer must see it.
+        port: Our RTP port.
+        session: As in ``answer``.
+        version: As in ``answer``.
+
+    Raises:
+        SdpError: The address is not numeric.
+    """
+    lines = _head(address, session, version)
+    lines += [f"m=audio {port} RTP/AVP 8 0 101 13", "a=rtpmap:8 PCMA/8000", "a=rtpmap:0 PCMU/8000"]
+    lines += ["a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-16", "a=rtpmap:13 CN/8000"]
+    lines += [f"a=ptime:{DEFAULT_PTIME}", "a=recvonly"]
+    return _checked(lines, None)
+
+
+def read_answer(text: str) -> Negotiated:
+    """Reads the peer's answer to ``make_offer``, or any SDP of a peer with one audio stream that we receive.
+
+    Raises:
+        NoCommonCodecError: No audio stream has G.711.
+        SdpError: It cannot be read.
+    """
+    streams = parse(text)
+    for index, stream in enumerate(streams):
+        if stream.usable:
+            return _negotiated(index, stream)
+    if all(stream.port == 0 for stream in streams):
+        return removed()
+    raise NoCommonCodecError("no audio stream of the answer has G.711 (PCMA or PCMU) over RTP/AVP")
+
+
+def removed() -> Negotiated:
+    """Returns what holds when the peer took its audio out of the session."""
+    return Negotiated(0, {}, -1, -1, "", 0, held=True, label="")
+
+
+def _stream(draft: _Draft, session: _Draft) -> Stream:
+    parts = draft.head.split()
+    if len(parts) < 4 or not all(_TOKEN.fullmatch(part) for part in parts):
+        raise SdpError(f"not a media description: m={draft.head[:60]!r}")
+    kind, profile, formats = parts[0], parts[2], tuple(parts[3:])
+    port = _number(parts[1].partition("/")[0], 65535)
+    if port < 0:
+        raise SdpError(f"not a port: {parts[1][:20]!r} in m={draft.head[:60]!r}")
+    address = draft.address or session.address
+    if kind == "audio" and port > 0:
+        try:
+            ip_address(address)
+        except ValueError:
+            raise SdpError(f"the audio stream has no numeric c= address: {address[:60]!r}") from None
+    encodings = _encodings(formats, draft.attributes) if profile.startswith("RTP/") else {}
+    directions = [name for name, _ in [*draft.attributes, *session.attributes] if name in _DIRECTIONS]
+    of = dict(reversed(draft.attributes))
+    label = of.get("label", "")
+    return Stream(
+        kind=kind,
+        port=port,
+        profile=profile,
+        formats=formats,
+        address=address,
+        direction=directions[0] if directions else "sendrecv",
+        encodings=encodings,
+        ptime=max(0, _number(of.get("ptime", "0"), 1000)),
+        maxptime=max(0, _number(of.get("maxptime", "0"), 1000)),
+        label=label if _TOKEN.fullmatch(label) else "",
+    )
+
+
+def _encodings(formats: Sequence[str], attributes: Sequence[tuple[str, str]]) -> dict[int, str]:
+    maps: dict[int, str] = {}
+    for name, value in attributes:
+        pt, _, encoding = value.partition(" ")
+        if name == "rtpmap" and (number := _number(pt, 127)) >= 0:
+            maps.setdefault(number, encoding.strip().upper().removesuffix("/1"))
+    numbers = [number for text in formats if (number := _number(text, 127)) >= 0]
+    return {number: maps.get(number, _STATIC.get(number, "")) for number in numbers}
+
+
+def _connection(value: str) -> str:
+    parts = value.split()
+    if len(parts) != 3 or parts[0].upper() != "IN":
+        raise SdpError(f"not a connection line: c={value[:60]!r}")
+    return parts[2].partition("/")[0]
+
+
+def _number(text: str, most: int) -> int:
+    """Returns a decimal number of 0 to ``most``, -1 for anything else."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 and int(text) <= most else -1
+
+
+def _negotiated(index: int, stream: Stream) -> Negotiated:
+    numeric = ip_address(stream.address)
+    return Negotiated(
+        index=index,
+        codecs=stream.codecs,
+        telephone_event=stream.payload_type("TELEPHONE-EVENT/8000"),
+        comfort_noise=stream.payload_type("CN/8000"),
+        remote_address=str(numeric),
+        remote_port=stream.port,
+        held=stream.direction in ("recvonly", "inactive") or numeric.is_unspecified,
+        label=stream.label,
+    )
+
+
+def _head(address: str, session: int, version: int) -> list[str]:
+    try:
+        family = f"IN IP{ip_address(address).version} {address}"
+    except ValueError:
+        raise SdpError(f"{address!r} is not a numeric address for our SDP") from None
+    return ["v=0", f"o=asr-gateway {session} {version} {family}", "s=-", f"c={family}", "t=0 0"]
+
+
+def _answered(stream: Stream, port: int) -> list[str]:
+    codec = next(iter(stream.codecs))
+    event, noise = stream.payload_type("TELEPHONE-EVENT/8000"), stream.payload_type("CN/8000")
+    types = [pt for pt in (codec, event, noise) if pt >= 0]
+    lines = [f"m=audio {port} {stream.profile} {' '.join(map(str, types))}"]
+    lines.append(f"a=rtpmap:{codec} {stream.encodings[codec]}")
+    if event >= 0:
+        lines += [f"a=rtpmap:{event} telephone-event/8000", f"a=fmtp:{event} 0-16"]
+    if noise >= 0:
+        lines.append(f"a=rtpmap:{noise} CN/8000")
+    ptime = stream.ptime if stream.ptime in range(10, 61, 10) else DEFAULT_PTIME
+    if 10 <= stream.maxptime < ptime:
+        ptime = stream.maxptime
+    lines.append(f"a=ptime:{ptime}")
+    if stream.label:
+        lines.append(f"a=label:{stream.label}")
+    # c=0.0.0.0 is how RFC 2543 held; a peer that uses it still wants its own direction answered
+    lines.append("a=inactive" if stream.direction in ("recvonly", "inactive") else "a=recvonly")
+    return lines
+
+
+def _checked(lines: Sequence[str], offered: tuple[Stream, ...] | None) -> str:
+    """Joins our lines and reads them back: pjsip would put an SDP of its own in the place of a faulty one."""
+    text = "".join(f"{line}\r\n" for line in lines)
+    written = parse(text)
+    if offered is not None and [stream.kind for stream in written] != [stream.kind for stream in offered]:
+        raise SdpError("our answer does not match the offer's m= lines")
+    return text
