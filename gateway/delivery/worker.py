@@ -1,0 +1,378 @@
+"""The delivery to one endpoint: its queue, its requests, its share of the outbox.
+
+What an endpoint may hold in memory is bounded. Of at most ``BODIES_LIMIT`` events it holds the body (1 KB each, as a
+rule: 1 MB); of at most ``INDEX_LIMIT`` the number (50 bytes each: 5 MB). Those beyond wait on disk until half of the
+index is empty and are then taken up in order. Events that could not be written have no other place: of them at most
+``LOOSE_LIMIT`` are held, and a further one is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final
+
+import structlog
+
+from gateway.config import Endpoint
+from gateway.delivery import retry
+from gateway.delivery.observer import Dropped, Observer
+from gateway.delivery.outbox import Outbox
+from gateway.delivery.queue import Queue, Work
+from gateway.delivery.sender import Outcome, Sender, shown
+from gateway.delivery.store import OutboxError, Row
+from gateway.events import Event
+
+BODIES_LIMIT: Final = 1000
+INDEX_LIMIT: Final = 100_000
+LOOSE_LIMIT: Final = 10_000
+PREFETCH: Final = 16
+UNREADABLE_SECONDS: Final = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Unread:
+    """A stretch of the outbox that is not in the index yet: ``after < number <= upto``."""
+
+    after: int
+    upto: int
+
+
+@dataclass(slots=True)
+class _Skipped:
+    call: str
+    committed: bool
+
+
+class Worker:
+    """Delivers to one endpoint.
+
+    Args:
+        endpoint: Its settings.
+        outbox: Where the events are; started before ``start``.
+        observer: Told of what happens.
+        partial_seconds: A partial older than this is not sent.
+        clock: Seconds since the epoch.
+        index_limit: ``INDEX_LIMIT``, smaller in tests.
+
+    Attributes:
+        name: The endpoint's name.
+        disabled: The endpoint answered 410.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        outbox: Outbox,
+        observer: Observer,
+        *,
+        partial_seconds: float,
+        clock: Callable[[], float] = time.time,
+        index_limit: int = INDEX_LIMIT,
+    ) -> None:
+        self.name = endpoint.name
+        self.disabled = False
+        self._endpoint = endpoint
+        self._outbox = outbox
+        self._observer = observer
+        self._partial_seconds = partial_seconds
+        self._clock = clock
+        self._index_limit = index_limit
+        self._sender = Sender(endpoint, clock)
+        self._queue: Queue[Event] = Queue(endpoint.concurrency)
+        self._wants: dict[str, bool] = {}
+        self._held: dict[int, tuple[Row, Event | None]] = {}
+        self._loose: set[int] = set()
+        self._unread: deque[_Unread] = deque()
+        self._behind = False
+        self._skipped: dict[int, _Skipped] = {}
+        self._catching: asyncio.Task[None] | None = None
+        self._requests: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopped = False
+        self._log = log.bind(endpoint=endpoint.name, url=shown(endpoint.url))
+
+    def wants(self, event_type: str) -> bool:
+        """Says whether the endpoint is to receive events of this type."""
+        if event_type not in self._wants:
+            self._wants[event_type] = any(fnmatchcase(event_type, pattern) for pattern in self._endpoint.events)
+        return self._wants[event_type]
+
+    @property
+    def waiting(self) -> int:
+        """Durable events in the index that are not delivered yet."""
+        return self._queue.waiting
+
+    @property
+    def held(self) -> int:
+        """Events whose body is in memory."""
+        return len(self._held)
+
+    @property
+    def loose(self) -> int:
+        """Events that are in memory only."""
+        return len(self._loose)
+
+    def start(self) -> None:
+        """Takes up what earlier runs left in the outbox, and begins to send."""
+        self._loop = asyncio.get_running_loop()
+        self._unread.append(_Unread(0, self._outbox.newest))
+        self.catch_up()
+
+    def add(self, row: Row) -> None:
+        """Gives a durable event its place, before it is on disk; ``commit`` or ``keep`` must follow."""
+        if self.disabled:
+            return
+        if not self._behind and self._queue.waiting >= self._index_limit:
+            self._behind = True
+            self._unread.append(_Unread(row.number - 1, row.number - 1))
+            self._log.warning("the endpoint is far behind; its events wait on disk", waiting=self._queue.waiting)
+        if self._behind:
+            self._skipped[row.number] = _Skipped(row.call, committed=False)
+        else:
+            self._drop_partials(lambda: self._queue.add(row.call, row.number, committed=False))
+
+    def commit(self, row: Row, event: Event) -> None:
+        """The event is on disk and may be sent."""
+        if self.disabled:
+            return
+        if skipped := self._skipped.get(row.number):
+            skipped.committed = True
+            self.catch_up()
+            return
+        if len(self._held) < BODIES_LIMIT:
+            self._held[row.number] = (row, event)
+        self._queue.commit(row.call, row.number)
+        self._pump()
+
+    def keep(self, row: Row, event: Event) -> None:
+        """The event could not be written: it is held in memory until it is delivered."""
+        if self.disabled:
+            self._drop(row.type, "disabled")
+        elif self._skipped.pop(row.number, None):
+            self._drop(row.type, "memory_full")
+            self.catch_up()
+        elif len(self._loose) >= LOOSE_LIMIT:
+            self._queue.withdraw(row.call, row.number)
+            self._drop(row.type, "memory_full")
+            self._pump()
+        else:
+            self._loose.add(row.number)
+            self._held[row.number] = (row, event)
+            self._queue.commit(row.call, row.number)
+            self._pump()
+
+    def offer(self, event: Event, leg: str) -> None:
+        """Takes a partial: sent at once, or dropped."""
+        if self.disabled:
+            return
+        expires = self._loop.time() + self._partial_seconds
+        self._drop_partials(lambda: self._queue.offer(event.call.id, leg, event, expires))
+        self._pump()
+
+    def finish(self, call: str, leg: str) -> None:
+        """The utterance of a leg is over: a partial of it that still waits is dropped."""
+        self._drop_partials(lambda: self._queue.forget_partial(call, leg))
+
+    def settled(self, until: float) -> bool:
+        """Says whether nothing more will be sent until then, on the loop's clock, unless something new comes."""
+        if self.disabled:
+            return not self._requests
+        readable = self._outbox.error is None
+        return not (self._requests or (readable and self._unread)) and self._queue.settled(until)
+
+    async def stop(self) -> None:
+        """Ends the requests in flight; what they carried is sent again after the next start."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        tasks = [*self._requests, *([self._catching] if self._catching else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._sender.close()
+        if self._loose:
+            self._log.error("events that were never on disk are lost", events=len(self._loose))
+
+    def catch_up(self) -> None:
+        """Takes events from disk into the index, when there are any and there is room."""
+        if self._unread and self._catching is None and not (self.disabled or self._stopped):
+            self._catching = self._loop.create_task(self._read_on())
+
+    async def _read_on(self) -> None:
+        page_size = max(1, self._index_limit // 2)
+        try:
+            while self._unread and self._queue.waiting <= self._index_limit - page_size:
+                stretch = self._unread[0]
+                last = self._behind and len(self._unread) == 1
+                if last:
+                    self._advance(stretch)
+                upto = stretch.upto
+                page = await self._outbox.pending(self.name, stretch.after, upto, page_size)
+                now, wall = self._loop.time(), self._clock()
+                for item in page:
+                    self._queue.restore(item.call, item.number, item.attempts, now + max(0.0, item.due - wall))
+                if len(page) == page_size:
+                    stretch.after = page[-1].number
+                else:
+                    self._unread.popleft()
+                    if last:
+                        self._take_skipped()
+                self._pump()
+        except OutboxError as error:
+            self._log.warning("the outbox cannot be read; tried again when it can", error=str(error))
+        finally:
+            self._catching = None
+
+    def _advance(self, stretch: _Unread) -> None:
+        """Lets the stretch reach as far as everything before is on disk."""
+        for number in list(self._skipped):
+            if not self._skipped[number].committed:
+                break
+            stretch.upto = number
+            del self._skipped[number]
+
+    def _take_skipped(self) -> None:
+        """Puts what was published while the last page was read behind it: the endpoint has caught up."""
+        self._behind = False
+        for number, skipped in self._skipped.items():
+            self._queue.add(skipped.call, number, committed=skipped.committed)
+        self._skipped.clear()
+
+    def _pump(self) -> None:
+        if self._stopped or self.disabled:
+            return
+        before = self._queue.expired
+        now = self._loop.time()
+        while work := self._queue.next(now):
+            task = self._loop.create_task(self._send(work))
+            self._requests.add(task)
+            task.add_done_callback(self._requests.discard)
+        for _ in range(self._queue.expired - before):
+            self._drop("transcript.partial", "expired")
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if (wake := self._queue.wake_at()) is not None:
+            self._timer = self._loop.call_at(wake, self._pump)
+
+    async def _send(self, work: Work[Event]) -> None:
+        try:
+            if work.partial is not None:
+                await self._send_partial(work.partial)
+                self._queue.delivered(work.call)
+            else:
+                await self._send_durable(work)
+        except Exception:
+            # a fault of ours must not silence the call for good
+            self._log.exception("delivering failed", call=work.call)
+            self._queue.retry(work.call, self._loop.time() + UNREADABLE_SECONDS, counted=False)
+        self._pump()
+        if self._queue.waiting <= self._index_limit // 2:
+            self.catch_up()
+
+    async def _send_partial(self, event: Event) -> None:
+        limit = min(self._endpoint.timeout_seconds, self._partial_seconds)
+        outcome = await self._sender.post(event.id, event.wire(), limit)
+        self._tell(event.type, outcome)
+        if outcome.result == "delivered":
+            self._observer.delivered(self.name, event, self._clock())
+        elif outcome.result == "gone":
+            self._disable()
+        else:
+            self._drop(event.type, "failed")
+
+    async def _send_durable(self, work: Work[Event]) -> None:
+        try:
+            found = self._held.get(work.number) or await self._fetch(work)
+        except OutboxError:
+            self._queue.retry(work.call, self._loop.time() + UNREADABLE_SECONDS, counted=False)
+            return
+        if found is None:
+            self._log.error("an event is not in the outbox any more", call=work.call, number=work.number)
+            self._drop("", "lost")
+            self._queue.delivered(work.call)
+            return
+        row, event = found
+        outcome = await self._sender.post(row.id, row.body, self._endpoint.timeout_seconds)
+        self._tell(row.type, outcome)
+        attempts = work.attempts + 1
+        if outcome.result == "delivered":
+            self._outbox.delivered(row.number, self.name, attempts, self._clock())
+            self._close(work)
+            if event := event or _parsed(row):
+                self._observer.delivered(self.name, event, self._clock())
+            return
+        wait = retry.wait(self._endpoint.retry_seconds, attempts, random.random(), outcome.retry_after)  # noqa: S311
+        report = self._log.bind(event=row.id, call=row.call, type=row.type, attempts=attempts, reason=outcome.text)
+        if outcome.result == "gone":
+            self._outbox.retry(row.number, self.name, attempts, self._clock())
+            self._queue.retry(work.call, self._loop.time())
+            self._disable()
+        elif wait is None:
+            report.error("an event is a dead letter")
+            self._outbox.dead(row.number, self.name, attempts, self._clock())
+            self._close(work)
+            self._observer.dead_letter(self.name, row.type)
+        else:
+            report.warning("an event was not taken; it is sent again", seconds=round(wait, 3))
+            self._outbox.retry(row.number, self.name, attempts, self._clock() + wait)
+            self._queue.retry(work.call, self._loop.time() + wait)
+            if row.number not in self._loose and len(self._held) > BODIES_LIMIT // 2:
+                # room for events that can go now
+                self._held.pop(row.number, None)
+
+    async def _fetch(self, work: Work[Event]) -> tuple[Row, Event | None] | None:
+        rows = await self._outbox.events(self._queue.upcoming(work.call, PREFETCH))
+        for row in rows:
+            if row.number == work.number or len(self._held) < BODIES_LIMIT:
+                self._held.setdefault(row.number, (row, None))
+        return self._held.get(work.number)
+
+    def _close(self, work: Work[Event]) -> None:
+        self._held.pop(work.number, None)
+        self._loose.discard(work.number)
+        self._queue.delivered(work.call)
+
+    def _disable(self) -> None:
+        if self.disabled:
+            return
+        self.disabled = True
+        self._log.error(
+            "the endpoint answered 410 Gone: it gets nothing until the gateway is started again", waiting=self.waiting
+        )
+        for number in self._loose:
+            self._drop(self._held[number][0].type, "disabled")
+        self._queue.clear()
+        self._held.clear()
+        self._loose.clear()
+        self._unread.clear()
+        self._skipped.clear()
+        self._observer.disabled(self.name)
+
+    def _tell(self, event_type: str, outcome: Outcome) -> None:
+        self._observer.attempted(self.name, event_type, outcome.result, outcome.seconds, outcome.status)
+
+    def _drop(self, event_type: str, reason: Dropped) -> None:
+        self._observer.dropped(self.name, event_type, reason)
+
+    def _drop_partials(self, change: Callable[[], None]) -> None:
+        before = self._queue.superseded
+        change()
+        for _ in range(self._queue.superseded - before):
+            self._drop("transcript.partial", "superseded")
+
+
+def _parsed(row: Row) -> Event | None:
+    """Reads a stored event; None for one that an earlier version stored in another shape."""
+    try:
+        return Event.from_wire(row.body)
+    except ValueError:
+        return None
