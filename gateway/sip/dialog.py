@@ -16,15 +16,16 @@ class Dialog:
         number: On the link.
         address: Our RTP address in SDP; before ``accept`` it stands only in drafts that are never sent.
         port: Our RTP port; likewise (9 is the discard service).
+        established: The ACK came.
     """
 
     number: int
     address: str = "127.0.0.1"
     port: int = 9
+    established: bool = False
     _version: int = 0
     _negotiated: Negotiated | None = None
     _asked: str = ""
-    _confirmed: bool = False
     _ended: bool = False
 
     def accept(self, address: str, port: int) -> None:
@@ -102,9 +103,9 @@ class Dialog:
 
     def confirmed(self) -> Established | None:
         """Notes the ACK; returns the event, once."""
-        if self._confirmed or self._ended:
+        if self.established or self._ended:
             return None
-        self._confirmed = True
+        self.established = True
         return Established(self.number)
 
     def ended(self, code: int, text: str, *, bye: bool) -> Ended | None:
@@ -125,7 +126,7 @@ class Dialog:
         if bye:
             reason = reason or "bye"
         elif not reason:
-            reason = "cancel" if code == 487 and not self._confirmed else "failed"
+            reason = "cancel" if code == 487 and not self.established else "failed"
         return Ended(self.number, reason, code, text)
 
     def _next(self) -> int:

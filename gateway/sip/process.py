@@ -351,7 +351,8 @@ class Agent:
     def _hang_up(self, call: DialogCall) -> None:
         if call.dialog.ask("hangup"):
             operation = pj.CallOpParam()
-            operation.statusCode = 480  # sent only where the INVITE was not answered
+            if not call.dialog.established:
+                operation.statusCode = 480
             call.hangup(operation)
 
     def _refuse(self, call: DialogCall, code: int, retry_after: int) -> None:
