@@ -1,0 +1,139 @@
+# The hand-over from the receiver's thread to Python: a bounded queue of finished chunks and digits.
+#
+# When it is full, the newest audio gives way: its leg remembers the hole, and as soon as there is room one chunk without
+# payload covers it, so that the chunks of a leg tile its clock whatever happens. A leg's last chunk always gets in.
+
+cdef enum:
+    MAX_SPANS = 32
+
+cdef struct CSpan:
+    int kind
+    int64_t first
+    int64_t samples
+
+cdef struct Item:
+    Item *next
+    int64_t leg
+    int64_t first
+    int64_t samples
+    int64_t arrived_first
+    int64_t arrived_last
+    int payload
+    int levels
+    int spans
+    uint8_t codec
+    uint8_t key  # 0: a chunk, and spans, payload and levels follow the struct; else a digit
+    bint last
+
+cdef struct Queue:
+    pthread_mutex_t lock
+    Item *head
+    Item *tail
+    int64_t length
+    int64_t bound
+    int64_t dropped
+    bint news  # something came in since the reader was last told
+
+
+cdef void queue_init(Queue *queue, int64_t bound) noexcept nogil:
+    memset(queue, 0, sizeof(Queue))
+    pthread_mutex_init(&queue.lock, NULL)
+    queue.bound = bound
+
+
+cdef bint queue_full(Queue *queue) noexcept nogil:
+    """Whether the queue has no room; counts what the caller then drops."""
+    cdef bint full
+    pthread_mutex_lock(&queue.lock)
+    full = queue.length >= queue.bound
+    queue.dropped += full
+    pthread_mutex_unlock(&queue.lock)
+    return full
+
+
+cdef void queue_put(Queue *queue, Item *item) noexcept nogil:
+    item.next = NULL
+    pthread_mutex_lock(&queue.lock)
+    if queue.tail == NULL:
+        queue.head = item
+    else:
+        queue.tail.next = item
+    queue.tail = item
+    queue.length += 1
+    queue.news = True
+    pthread_mutex_unlock(&queue.lock)
+
+
+cdef Item *queue_take(Queue *queue) noexcept nogil:
+    """Returns all that is queued, linked in order."""
+    cdef Item *head
+    pthread_mutex_lock(&queue.lock)
+    head = queue.head
+    queue.head = queue.tail = NULL
+    queue.length = 0
+    pthread_mutex_unlock(&queue.lock)
+    return head
+
+
+cdef void queue_destroy(Queue *queue) noexcept nogil:
+    cdef Item *item = queue_take(queue)
+    cdef Item *after
+    while item != NULL:
+        after = item.next
+        free(item)
+        item = after
+    pthread_mutex_destroy(&queue.lock)
+
+
+cdef Item *chunk_item(int64_t leg, int codec, int64_t first, int64_t samples, const CSpan *spans, int count,
+                      const uint8_t *payload, int length) noexcept nogil:
+    """Makes a chunk in one allocation: the struct, its spans, its payload, its levels. NULL without memory."""
+    cdef int levels = length // FRAME, i
+    cdef Item *item = <Item *>malloc(sizeof(Item) + count * sizeof(CSpan) + length + levels)
+    cdef uint8_t *room
+    if item == NULL:
+        return NULL
+    memset(item, 0, sizeof(Item))
+    item.leg, item.codec, item.first, item.samples = leg, codec, first, samples
+    item.spans, item.payload, item.levels = count, length, levels
+    room = <uint8_t *>(item + 1)
+    memcpy(room, spans, count * sizeof(CSpan))
+    room += count * sizeof(CSpan)
+    memcpy(room, payload, length)
+    for i in range(levels):
+        room[length + i] = level_of(codec, payload + i * FRAME)
+    return item
+
+
+cdef object item_object(const Item *item):
+    """Returns the item as a Chunk or a Digit."""
+    cdef const CSpan *spans = <const CSpan *>(item + 1)
+    cdef const uint8_t *payload = <const uint8_t *>(spans + item.spans)
+    cdef int i
+    if item.key:
+        return Digit(item.leg, chr(item.key), item.first, item.samples)
+    return Chunk(
+        item.leg,
+        CODECS[item.codec],
+        item.first,
+        item.samples,
+        payload[:item.payload],
+        tuple([Span(KINDS[spans[i].kind], spans[i].first, spans[i].samples) for i in range(item.spans)]),
+        (payload + item.payload)[:item.levels],
+        item.arrived_first,
+        item.arrived_last,
+        item.last,
+    )
+
+
+cdef list queue_objects(Queue *queue):
+    """Returns all that is queued, in order, as Python objects."""
+    cdef Item *item = queue_take(queue)
+    cdef Item *after
+    found = []
+    while item != NULL:
+        after = item.next
+        found.append(item_object(item))
+        free(item)
+        item = after
+    return found

@@ -1,0 +1,392 @@
+# One leg's RTP stream: whose packets count, their order, and what their timestamps do to the clock.
+#
+# Source: the signalled address is trusted; another address (symmetric NAT) must show two packets in a row while the
+# signalled one has not sent, and loses its place to the signalled one whenever that sends. Without a signalled address
+# the first source is trusted. From then on only this address and port count, until an update names another address.
+#
+# Sequence (RFC 3550, appendix A.1): a new SSRC, or a sequence number out of all proportion, must show two packets in a
+# row before the stream is anchored anew; the first of the two is kept meanwhile.
+
+cdef enum:
+    SLOTS = 128             # packets that wait for their turn at most; also how far back duplicates are known
+    MAX_DROPOUT = 3000      # packets lost in a row that are still the same stream
+    MAX_MISORDER = 1000     # packets that one may come late by
+    LARGEST = 480           # samples in a packet of 60 ms
+    JITTER_ALLOWANCE = 800  # samples by which arrivals may be apart without a pause between them
+    JITTER_CEILING = 8000   # samples; a greater change of transit time is not jitter
+    PLAYED = 1
+    LOST = 2
+
+cdef enum:
+    MAX_JUMP = 600 * 8000   # a timestamp further ahead than this is another clock
+
+cdef struct Counters:
+    int64_t packets
+    int64_t lost
+    int64_t late
+    int64_t duplicates
+    int64_t foreign
+    int64_t malformed
+    int64_t wrong_payload_type
+    int64_t last_arrival
+    double jitter
+
+cdef struct CStream:
+    Clock clock
+    Event event
+    Counters counters
+    int64_t reorder
+    uint8_t meanings[128]   # by payload type
+    # source
+    bint has_remote
+    bint locked
+    Source remote
+    Source source
+    Packet *probe           # the first of two packets that would anchor the stream anew
+    Source probe_source
+    # sequence
+    bint anchored
+    uint32_t ssrc
+    uint16_t next_seq
+    int missing             # packets lost right before the next one played
+    uint8_t history[SLOTS]
+    Packet *slots[SLOTS]
+    int held
+    # timestamps
+    uint32_t next_ts        # what the clock's next sample has
+    int quiet               # what a pause is at the moment: PAUSE, or COMFORT_NOISE after an RFC 3389 packet
+    int frame               # samples in the last packet
+    int64_t played          # arrival of the last packet played; 0 for none
+    bint timed
+    double transit
+
+
+cdef void stream_probe_clear(CStream *s) noexcept nogil:
+    if s.probe != NULL:
+        s.counters.foreign += 1
+        free(s.probe)
+        s.probe = NULL
+
+
+cdef bint stream_init(CStream *s, Queue *out, int64_t leg, const Limits *limits) noexcept nogil:
+    """Prepares a zeroed stream; false without memory."""
+    s.reorder = limits.reorder
+    s.quiet = PAUSE
+    return clock_init(&s.clock, out, leg, limits)
+
+
+cdef void stream_free(CStream *s) noexcept nogil:
+    cdef int i
+    for i in range(SLOTS):
+        free(s.slots[i])
+    free(s.probe)
+    free(s.clock.buffer)
+
+
+# Timestamps.
+
+cdef void stream_advance(CStream *s, int64_t gap) noexcept nogil:
+    """Fills the samples between the clock and a packet's timestamp with what they were.
+
+    First the event that was on the wire. Then loss, when packets are missing: as much as they can have held. The rest is
+    a pause of the sender: only a gap in the sequence numbers is loss.
+    """
+    cdef int64_t event = 0, lost = 0
+    if s.event.known:
+        event = <int32_t>(s.event.ts + s.event.duration - s.next_ts)
+        event = max(0, min(event, gap))
+        clock_rest(&s.clock, DTMF, event)
+    gap -= event
+    if s.missing:
+        lost = gap if gap <= <int64_t>s.missing * LARGEST else min(gap, <int64_t>s.missing * s.frame)
+    if s.quiet == PAUSE:  # the words went on when the packets were lost; after comfort noise they had begun again
+        clock_conceal(&s.clock, lost)
+    clock_rest(&s.clock, s.quiet, gap - lost)
+    if s.quiet != PAUSE:
+        clock_conceal(&s.clock, lost)
+
+
+cdef void stream_reclock(CStream *s, const Packet *packet, int length) noexcept nogil:
+    """Ties the clock to a new timestamp. It goes on by the time between the arrivals, where that is more than jitter."""
+    cdef int64_t gap = 0
+    event_tell(&s.event, &s.clock)
+    s.event.known = False
+    if s.played:
+        gap = (packet.arrival - s.played) // 125000 - length
+    if gap >= JITTER_ALLOWANCE:
+        clock_rest(&s.clock, PAUSE, gap)
+    s.next_ts = packet.ts
+    s.quiet = PAUSE
+    s.timed = False
+
+
+cdef bint stream_move(CStream *s, const Packet *packet, int length) noexcept nogil:
+    """Lets the clock reach the packet's timestamp. False when the packet lies before it, in part or in whole."""
+    cdef int32_t delta = <int32_t>(packet.ts - s.next_ts)
+    if delta > MAX_JUMP or (delta < 0 and delta + length <= 0 and packet.meaning != EVENT) or delta < -MAX_JUMP:
+        stream_reclock(s, packet, length)
+    elif delta > 0:
+        stream_advance(s, delta)
+    elif delta < 0:
+        s.missing = 0
+        return False
+    s.missing = 0
+    s.next_ts = packet.ts
+    return True
+
+
+cdef void stream_play(CStream *s, const Packet *packet) noexcept nogil:
+    """Takes the packet whose turn it is."""
+    cdef int skip, codec
+    if packet.meaning == EMPTY:
+        return
+    if packet.meaning == NOISE:
+        stream_move(s, packet, LARGEST)
+        s.quiet = COMFORT_NOISE
+    elif packet.meaning == EVENT:
+        if not s.event.known or packet.ts != s.event.ts:
+            stream_move(s, packet, 0)
+        event_take(&s.event, &s.clock, packet, s.clock.now + <int32_t>(packet.ts - s.next_ts))
+        s.missing = 0
+    else:
+        codec = packet.meaning - AUDIO_ALAW
+        skip = 0 if stream_move(s, packet, packet.length) else <int32_t>(s.next_ts - packet.ts)
+        if s.event.known:
+            event_passed(&s.event, &s.clock, packet.ts)
+        clock_receive(&s.clock, codec, packet.payload + skip, packet.length - skip, packet.arrival)
+        s.next_ts = packet.ts + packet.length
+        s.frame = packet.length
+        s.quiet = PAUSE
+    s.played = packet.arrival
+
+
+# Sequence numbers.
+
+cdef void stream_turn(CStream *s, int state) noexcept nogil:
+    s.history[s.next_seq % SLOTS] = state
+    s.next_seq += 1
+
+
+cdef void stream_skip(CStream *s, int count) noexcept nogil:
+    """Gives up packets that did not come."""
+    s.counters.lost += count
+    s.missing += count
+    for _ in range(count):
+        stream_turn(s, LOST)
+
+
+cdef void stream_release(CStream *s, int64_t now, bint all_of_it) noexcept nogil:
+    """Plays what waits and whose turn has come, by order or because the window is over."""
+    cdef Packet *packet
+    cdef int64_t oldest
+    cdef int ahead, i
+    while s.held:
+        packet = s.slots[s.next_seq % SLOTS]
+        if packet != NULL:
+            s.slots[s.next_seq % SLOTS] = NULL
+            s.held -= 1
+            stream_turn(s, PLAYED)
+            stream_play(s, packet)
+            free(packet)
+            continue
+        ahead, oldest = 0, now
+        for i in range(SLOTS - 1, 0, -1):
+            packet = s.slots[<uint16_t>(s.next_seq + i) % SLOTS]
+            if packet != NULL:
+                ahead, oldest = i, min(oldest, packet.arrival)
+        if not all_of_it and now - oldest < s.reorder:
+            return
+        stream_skip(s, ahead)
+
+
+cdef void stream_jitter(CStream *s, const Packet *packet) noexcept nogil:
+    """RFC 3550, appendix A.8."""
+    cdef double transit = <double>packet.arrival / 125000.0 - <double>packet.ts
+    cdef double change
+    if s.timed:
+        change = fabs(transit - s.transit)
+        if change < JITTER_CEILING:  # else the sender's clock stepped, or its timestamp wrapped around
+            s.counters.jitter += (change - s.counters.jitter) / 16.0
+    s.transit, s.timed = transit, True
+
+
+cdef void stream_sequence(CStream *s, const Packet *packet) noexcept nogil:
+    """Takes a packet of the stream itself, less than SLOTS ahead of its turn or late."""
+    cdef uint16_t ahead = packet.seq - s.next_seq
+    cdef int at = packet.seq % SLOTS
+    s.counters.packets += 1
+    s.counters.last_arrival = packet.arrival
+    if packet.meaning == AUDIO_ALAW or packet.meaning == AUDIO_MULAW:
+        stream_jitter(s, packet)
+    if ahead >= SLOTS:
+        if <uint16_t>-ahead <= SLOTS and s.history[at] == PLAYED:
+            s.counters.duplicates += 1
+            return
+        s.counters.late += 1
+        if <uint16_t>-ahead <= SLOTS and s.history[at] == LOST:
+            s.counters.lost -= 1
+            s.history[at] = PLAYED
+    elif ahead == 0 and s.held == 0:
+        stream_turn(s, PLAYED)
+        stream_play(s, packet)
+    elif s.slots[at] != NULL:
+        s.counters.duplicates += 1
+    else:
+        s.slots[at] = packet_copy(packet)
+        s.held += s.slots[at] != NULL
+        stream_release(s, packet.arrival, False)
+
+
+cdef void stream_anchor(CStream *s, const Packet *packet) noexcept nogil:
+    """Begins a new stream on the same clock."""
+    stream_release(s, packet.arrival, True)
+    s.missing = 0
+    if packet.meaning == AUDIO_ALAW or packet.meaning == AUDIO_MULAW:
+        stream_reclock(s, packet, packet.length)
+    else:
+        stream_reclock(s, packet, 0)
+    memset(s.history, 0, SLOTS)
+    s.anchored, s.ssrc, s.next_seq = True, packet.ssrc, packet.seq
+
+
+# Source and SSRC.
+
+cdef void stream_adopt(CStream *s, const Packet *packet, const Source *source) noexcept nogil:
+    """Takes a packet that has proved itself, or needs not to, as the stream's own."""
+    cdef uint16_t ahead = packet.seq - s.next_seq
+    s.source, s.locked = source[0], True
+    if not s.anchored or packet.ssrc != s.ssrc or MAX_DROPOUT <= ahead < 65536 - MAX_MISORDER:
+        stream_anchor(s, packet)
+    elif SLOTS <= ahead < MAX_DROPOUT:
+        stream_release(s, packet.arrival, True)
+        stream_skip(s, <uint16_t>(packet.seq - s.next_seq))
+    stream_sequence(s, packet)
+
+
+cdef void stream_probe(CStream *s, const Packet *packet, const Source *source) noexcept nogil:
+    """Keeps a packet till the next in a row proves it; takes both when this is that one."""
+    cdef Packet *first = s.probe
+    if (first != NULL and first.ssrc == packet.ssrc and <uint16_t>(first.seq + 1) == packet.seq
+            and same_source(&s.probe_source, source)):
+        s.probe = NULL
+        stream_adopt(s, first, source)
+        stream_adopt(s, packet, source)
+        free(first)
+        return
+    stream_probe_clear(s)
+    s.probe, s.probe_source = packet_copy(packet), source[0]
+
+
+cdef bint stream_meaning(CStream *s, Packet *packet, bint own) noexcept nogil:
+    """Finds out what the packet means to the leg; false when it means nothing."""
+    packet.meaning = s.meanings[packet.type]
+    if packet.meaning == UNKNOWN:
+        s.counters.wrong_payload_type += 1
+        # of the stream itself it took up a sequence number, except RTCP on the same port (RFC 5761, section 4)
+        packet.meaning = EMPTY
+        return own and not 64 <= packet.type < 96
+    if packet.meaning == EVENT and packet.length < 4:
+        s.counters.malformed += 1
+        packet.meaning = EMPTY
+    if packet.length == 0:
+        packet.meaning = EMPTY
+    return own or packet.meaning != EMPTY
+
+
+cdef void stream_receive(CStream *s, const uint8_t *data, Py_ssize_t size, const Source *source,
+                         int64_t arrival) noexcept nogil:
+    """Takes one datagram."""
+    cdef Packet packet
+    cdef uint16_t ahead
+    cdef bint usual, trusted, own
+    if not packet_parse(&packet, data, size):
+        s.counters.malformed += 1
+        return
+    packet.arrival = arrival
+    usual = s.locked and same_source(&s.source, source)
+    trusted = not s.has_remote or same_address(&s.remote, source)
+    if s.locked and not usual and not (s.has_remote and trusted and not same_address(&s.source, &s.remote)):
+        s.counters.foreign += 1
+        return
+    ahead = packet.seq - s.next_seq
+    own = usual and s.anchored and packet.ssrc == s.ssrc
+    if not stream_meaning(s, &packet, own):
+        return
+    if own and (ahead < SLOTS or ahead >= 65536 - MAX_MISORDER):
+        stream_probe_clear(s)
+        stream_sequence(s, &packet)
+    elif trusted and not usual:
+        stream_adopt(s, &packet, source)
+    else:
+        stream_probe(s, &packet, source)
+
+
+cdef void stream_finish(CStream *s) noexcept nogil:
+    """Hands over all that is left; the last chunk says so."""
+    cdef int32_t event = 0
+    stream_release(s, 0, True)
+    stream_probe_clear(s)
+    if s.event.known:
+        event = <int32_t>(s.event.ts + s.event.duration - s.next_ts)
+    event_tell(&s.event, &s.clock)
+    if event > 0:
+        clock_rest(&s.clock, DTMF, event)
+    clock_cut(&s.clock, True)
+
+
+# What signalling says.
+
+cdef struct Terms:
+    uint8_t meanings[128]
+    int codec           # the first one negotiated: what silence is in before audio came
+    bint has_remote
+    bint unspecified    # an address of zeros or port 0: the peer holds, and its source stays
+    Source remote
+
+
+cdef int terms_parse(Terms *terms, object codecs, object remote, int telephone_event, int comfort_noise) except -1:
+    """Reads what was negotiated.
+
+    Raises:
+        ValueError: A codec is not G.711, there is none, a payload type is out of range, or the address is not numeric.
+    """
+    memset(terms, 0, sizeof(Terms))
+    if not codecs:
+        raise ValueError("a leg needs a codec: no payload type was given")
+    for number, name in codecs.items():
+        if name not in CODECS:
+            raise ValueError(f"payload type {number} is {name!r}; the receiver knows {' and '.join(CODECS)}")
+    meanings = {number: AUDIO_ALAW + CODECS.index(name) for number, name in codecs.items()}
+    terms.codec = CODECS.index(next(iter(codecs.values())))
+    if telephone_event != -1:
+        meanings[telephone_event] = EVENT
+    if comfort_noise != -1:
+        meanings[comfort_noise] = NOISE
+    for number, meaning in meanings.items():
+        if not 0 <= number <= 127:
+            raise ValueError(f"{number} is not a payload type")
+        terms.meanings[number] = meaning
+    if remote is not None:
+        source_parse(&terms.remote, remote)
+        terms.has_remote = True
+        terms.unspecified = terms.remote.port == 0 or ip_address(remote[0].partition("%")[0]).is_unspecified
+    return 0
+
+
+cdef void stream_agree(CStream *s, const Terms *terms) noexcept nogil:
+    """Takes what was negotiated, the first time or after a re-INVITE."""
+    memcpy(s.meanings, terms.meanings, 128)
+    if not s.anchored:
+        s.clock.codec = terms.codec
+    if not terms.has_remote:
+        s.has_remote = s.locked = False
+    elif not terms.unspecified and not (s.has_remote and same_source(&s.remote, &terms.remote)):
+        s.remote, s.has_remote, s.locked = terms.remote, True, False
+
+
+cdef object stream_stats(const CStream *s):
+    return StreamStats(
+        s.counters.packets, s.counters.lost, s.counters.late, s.counters.duplicates, s.counters.foreign,
+        s.counters.malformed, s.counters.wrong_payload_type, s.clock.counts[RECEIVED], s.clock.counts[CONCEALED],
+        s.clock.counts[PAUSE], s.counters.jitter, s.counters.last_arrival,
+    )

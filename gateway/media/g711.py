@@ -1,0 +1,44 @@
+"""G.711 (ITU-T G.711): names, static payload types (RFC 3551, section 6), silence, and decoding to linear PCM."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+with warnings.catch_warnings():  # gone from the standard library in 3.13, where audioop-lts takes its place
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import audioop
+
+ALAW = "alaw"
+MULAW = "mulaw"
+
+STATIC_PAYLOAD_TYPES = {0: MULAW, 8: ALAW}
+"""Payload types that need no ``a=rtpmap``."""
+
+ENCODING_NAMES = {ALAW: "PCMA", MULAW: "PCMU"}
+"""Names in ``a=rtpmap``."""
+
+SILENCE = {ALAW: b"\xd5", MULAW: b"\xff"}
+"""The byte of digital silence. 0x00 is a loud one in both."""
+
+
+def to_linear16(codec: str, payload: bytes) -> bytes:
+    """Decodes a payload to signed 16-bit samples, little-endian.
+
+    Args:
+        codec: ``"alaw"`` or ``"mulaw"``.
+        payload: G.711 bytes.
+
+    Returns:
+        Twice as many bytes.
+
+    Raises:
+        ValueError: There is no such codec.
+    """
+    if codec == ALAW:
+        samples = audioop.alaw2lin(payload, 2)
+    elif codec == MULAW:
+        samples = audioop.ulaw2lin(payload, 2)
+    else:
+        raise ValueError(f"{codec!r} is not a G.711 codec: {ALAW} or {MULAW}")
+    return samples if sys.byteorder == "little" else audioop.byteswap(samples, 2)

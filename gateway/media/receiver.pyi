@@ -1,0 +1,178 @@
+"""The native RTP receiver: one thread without the GIL takes the packets of all legs and hands over finished chunks."""
+
+from collections.abc import Mapping
+
+from gateway.media.chunks import Chunk, Digit
+from gateway.media.stats import StreamStats
+
+class Receiver:
+    """Receives the RTP of all legs (RFC 3550, 3551, 3389, 4733).
+
+    A thread reads every leg's socket once a tick, puts packets in order, tells loss from pauses, and cuts each leg's
+    clock into chunks. A leg's clock starts with its first packet and follows the RTP timestamps; while no RTP comes
+    nothing advances, and the timestamp of the next packet says what the time between was. A timestamp or SSRC of
+    another stream ties the clock anew: it goes on by the time between the arrivals.
+
+    Chunks end on multiples of ``chunk_ms`` of the leg's clock, and earlier where the codec changes, before and after a
+    pause too long to be streamed, and when the leg is removed.
+
+    Where packets come from: the signalled address is trusted with its first packet, whatever its port. Another address
+    must show two packets in a row while the signalled one has sent nothing (symmetric NAT), and gives way to the
+    signalled one whenever that sends. From then on only that address and port, and its SSRC, count; a new SSRC must
+    show two packets in a row. All the rest is dropped and counted as foreign.
+
+    The queue of what was not drained is bounded. While it is full the newest audio is dropped and counted; when there
+    is room again, one chunk without payload, of kind CONCEALED, stands for it. A last chunk always finds room.
+
+    Every method is for one Python thread. Any but ``close`` raises ValueError after ``close``.
+    """
+
+    def __init__(
+        self,
+        *,
+        tick_ms: int = 5,
+        chunk_ms: int = 100,
+        reorder_ms: int = 40,
+        conceal_ms: int = 60,
+        pause_fill_ms: int = 2000,
+        backlog: int = 65536,
+    ) -> None:
+        """Starts the thread.
+
+        Args:
+            tick_ms: How often sockets are read and Python is told, 1 to 100.
+            chunk_ms: Length of a chunk, 10 to 1000.
+            reorder_ms: How long a missing packet is waited for, 0 to 500.
+            conceal_ms: How much of a loss is filled by repeating and fading; the rest of it is silence. 0 to 1000.
+            pause_fill_ms: How much silence in one run is streamed as bytes, 0 to 60000; the rest is a chunk without
+                payload.
+            backlog: Chunks and digits that wait for ``drain`` at most.
+
+        Raises:
+            ValueError: A setting is out of range.
+            OSError: There are no descriptors or threads left.
+        """
+
+    def fileno(self) -> int:
+        """Returns a descriptor that is readable when ``drain`` has something; at most one wake-up a tick."""
+
+    def add(
+        self,
+        leg: int,
+        fd: int,
+        *,
+        codecs: Mapping[int, str],
+        remote: tuple[str, int] | None,
+        telephone_event: int = -1,
+        comfort_noise: int = -1,
+    ) -> None:
+        """Takes up a leg.
+
+        Args:
+            leg: Its number, free to choose; free again when its last chunk was drained.
+            fd: A bound UDP socket. It stays the caller's, and open until the leg's last chunk was drained.
+            codecs: The negotiated G.711 payload types, each ``"alaw"`` or ``"mulaw"``; until audio comes, silence is
+                in the first.
+            remote: Numeric address and port that the peer's SDP names; None when it is not known.
+            telephone_event: Payload type of RFC 4733 events, -1 for none.
+            comfort_noise: Payload type of RFC 3389 comfort noise, -1 for none.
+
+        Raises:
+            ValueError: The leg is there, a codec is not G.711, a payload type is out of range, or the remote address is
+                not numeric.
+            OSError: The socket cannot be watched.
+        """
+
+    def update(
+        self,
+        leg: int,
+        *,
+        codecs: Mapping[int, str],
+        remote: tuple[str, int] | None,
+        telephone_event: int = -1,
+        comfort_noise: int = -1,
+    ) -> None:
+        """Takes what a re-INVITE or UPDATE negotiated; the leg's clock goes on.
+
+        A new ``remote`` lets the source be learnt again, and so does None. The same one as before (session refresh), an
+        unspecified address (0.0.0.0, ``::``) or port 0 (hold) leaves the source locked.
+
+        Raises:
+            KeyError: There is no such leg, or it was removed.
+            ValueError: As for ``add``; nothing was changed.
+        """
+
+    def remove(self, leg: int) -> None:
+        """Ends a leg: what its socket still holds is read, what waits is played, and a chunk with ``last`` comes.
+
+        Raises:
+            KeyError: There is no such leg, or it was removed already.
+        """
+
+    def drain(self) -> list[Chunk | Digit]:
+        """Returns all that is ready, each leg's in order, and makes ``fileno`` unreadable; never waits."""
+
+    def stats(self, leg: int) -> StreamStats:
+        """Returns a leg's counters, those of a removed leg too.
+
+        When its last chunk has been drained they stay as they are; of legs that ended so, the latest 4096 are known.
+
+        Raises:
+            KeyError: There is no such leg.
+        """
+
+    def dropped(self) -> int:
+        """Returns how many chunks and digits were dropped because too many waited for ``drain``."""
+
+    def close(self) -> None:
+        """Stops the thread. What was not drained is gone; legs get no last chunk. May be called twice."""
+
+class Stream:
+    """One leg's stream without socket and thread: packets in, chunks out; time comes in as an argument."""
+
+    def __init__(
+        self,
+        *,
+        leg: int = 0,
+        codecs: Mapping[int, str],
+        remote: tuple[str, int] | None = None,
+        telephone_event: int = -1,
+        comfort_noise: int = -1,
+        chunk_ms: int = 100,
+        reorder_ms: int = 40,
+        conceal_ms: int = 60,
+        pause_fill_ms: int = 2000,
+        backlog: int = 65536,
+    ) -> None:
+        """Takes what ``Receiver`` and ``Receiver.add`` take.
+
+        Raises:
+            ValueError: As there.
+        """
+
+    def push(
+        self, packet: bytes | bytearray | memoryview, arrival: int, source: tuple[str, int] = ("127.0.0.1", 4000)
+    ) -> list[Chunk | Digit]:
+        """Takes a datagram that came at ``arrival`` (monotonic nanoseconds); returns what is ready."""
+
+    def tick(self, now: int) -> list[Chunk | Digit]:
+        """Lets packets go whose reordering window is over; returns what is ready."""
+
+    def update(
+        self,
+        *,
+        codecs: Mapping[int, str],
+        remote: tuple[str, int] | None,
+        telephone_event: int = -1,
+        comfort_noise: int = -1,
+    ) -> None:
+        """As ``Receiver.update``."""
+
+    def finish(self) -> list[Chunk | Digit]:
+        """Ends the stream; the last chunk says so."""
+
+    def stats(self) -> StreamStats:
+        """Returns the counters."""
+
+    def dropped(self) -> int:
+        """Returns how many chunks and digits did not fit into ``backlog``."""

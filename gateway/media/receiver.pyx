@@ -1,0 +1,265 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=False
+"""The native RTP receiver: one thread without the GIL takes the packets of all legs and hands over finished chunks.
+
+The files beside this one are parts of it, each with one concept; ``receiver.pyi`` documents the interface.
+"""
+
+cimport cython
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcmp, memcpy, memset
+
+from collections import OrderedDict
+from ipaddress import ip_address
+
+from gateway.media.chunks import Chunk, Digit, Kind, Span
+from gateway.media.stats import StreamStats
+
+cdef enum:
+    # gateway.media.chunks.Kind
+    RECEIVED = 0
+    CONCEALED = 1
+    PAUSE = 2
+    COMFORT_NOISE = 3
+    DTMF = 4
+
+cdef tuple KINDS = tuple(Kind)
+cdef tuple CODECS = ("alaw", "mulaw")
+cdef const char *KEYS = "0123456789*#ABCD"
+
+include "_system.pxi"
+include "_g711.pxi"
+include "_queue.pxi"
+include "_packet.pxi"
+include "_limits.pxi"
+include "_clock.pxi"
+include "_events.pxi"
+include "_stream.pxi"
+include "_loop.pxi"
+
+cdef enum:
+    ENDED = 4096  # ended legs whose counters are kept
+
+
+cdef class Stream:
+    """One leg's stream without socket and thread."""
+
+    cdef CStream stream
+    cdef Queue queue
+
+    def __cinit__(self, *, leg=0, codecs, remote=None, telephone_event=-1, comfort_noise=-1, chunk_ms=100,
+                  reorder_ms=40, conceal_ms=60, pause_fill_ms=2000, backlog=65536):
+        cdef Limits limits
+        cdef Terms terms
+        queue_init(&self.queue, backlog)
+        limits_parse(&limits, chunk_ms, reorder_ms, conceal_ms, pause_fill_ms)
+        terms_parse(&terms, codecs, remote, telephone_event, comfort_noise)
+        if not stream_init(&self.stream, &self.queue, leg, &limits):
+            raise MemoryError
+        stream_agree(&self.stream, &terms)
+
+    def __dealloc__(self):
+        stream_free(&self.stream)
+        queue_destroy(&self.queue)
+
+    def push(self, const uint8_t[::1] packet, arrival, source=("127.0.0.1", 4000)):
+        cdef Source origin
+        source_parse(&origin, source)
+        stream_receive(&self.stream, &packet[0] if packet.shape[0] else NULL, packet.shape[0], &origin, arrival)
+        return queue_objects(&self.queue)
+
+    def tick(self, now):
+        stream_release(&self.stream, now, False)
+        return queue_objects(&self.queue)
+
+    def update(self, *, codecs, remote, telephone_event=-1, comfort_noise=-1):
+        cdef Terms terms
+        terms_parse(&terms, codecs, remote, telephone_event, comfort_noise)
+        stream_agree(&self.stream, &terms)
+
+    def finish(self):
+        stream_finish(&self.stream)
+        return queue_objects(&self.queue)
+
+    def stats(self):
+        return stream_stats(&self.stream)
+
+    def dropped(self):
+        return self.queue.dropped
+
+
+cdef class _Handle:
+    """Holds a leg's memory for as long as Python knows the leg."""
+
+    cdef Leg *leg
+
+    def __dealloc__(self):
+        if self.leg != NULL:
+            stream_free(&self.leg.stream)
+            free(self.leg)
+
+
+@cython.no_gc_clear  # the thread is stopped before the legs' memory goes, in a reference cycle too
+cdef class Receiver:
+    """Receives the RTP of all legs."""
+
+    cdef Loop *loop
+    cdef Limits limits
+    cdef dict legs
+    cdef object ended
+
+    def __cinit__(self, *, tick_ms=5, chunk_ms=100, reorder_ms=40, conceal_ms=60, pause_fill_ms=2000, backlog=65536):
+        cdef epoll_event event
+        cdef sigset_t everything, before
+        cdef int failed
+        if not 1 <= tick_ms <= 100:
+            raise ValueError(f"tick_ms is {tick_ms}; 1 to 100 can be")
+        if backlog < 1:
+            raise ValueError(f"backlog is {backlog}; it must hold something")
+        limits_parse(&self.limits, chunk_ms, reorder_ms, conceal_ms, pause_fill_ms)
+        self.legs, self.ended = {}, OrderedDict()
+        self.loop = <Loop *>calloc(1, sizeof(Loop))
+        if self.loop == NULL:
+            raise MemoryError
+        queue_init(&self.loop.queue, backlog)
+        pthread_mutex_init(&self.loop.lock, NULL)
+        self.loop.tick = tick_ms * 1000000
+        self.loop.epoll = epoll_create1(EPOLL_CLOEXEC)
+        self.loop.wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
+        self.loop.ready = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
+        event.events, event.data.ptr = EPOLLIN, NULL
+        if (self.loop.epoll < 0 or self.loop.wake < 0 or self.loop.ready < 0
+                or epoll_ctl(self.loop.epoll, EPOLL_CTL_ADD, self.loop.wake, &event) < 0):
+            code = errno
+            self._free()
+            raise OSError(code, "the receiver got no descriptors")
+        # signals are for Python's main thread; a new thread inherits the mask
+        sigfillset(&everything)
+        pthread_sigmask(SIG_SETMASK, &everything, &before)
+        self.loop.running = True
+        failed = pthread_create(&self.loop.thread, NULL, loop_run, self.loop)
+        pthread_sigmask(SIG_SETMASK, &before, NULL)
+        if failed:
+            self._free()
+            raise OSError(failed, "the receiver got no thread")
+        pthread_setname_np(self.loop.thread, "rtp-receiver")
+
+    def __dealloc__(self):
+        self._stop()
+
+    cdef _free(self):
+        for fd in (self.loop.epoll, self.loop.wake, self.loop.ready):
+            if fd >= 0:
+                close(fd)
+        queue_destroy(&self.loop.queue)
+        pthread_mutex_destroy(&self.loop.lock)
+        free(self.loop.waiting)
+        free(self.loop)
+        self.loop = NULL
+
+    cdef _stop(self):
+        if self.loop == NULL:
+            return
+        with nogil:
+            pthread_mutex_lock(&self.loop.lock)
+            self.loop.running = False
+            pthread_mutex_unlock(&self.loop.lock)
+            loop_wake(self.loop)
+            pthread_join(self.loop.thread, NULL)
+        self._free()
+
+    cdef _check(self):
+        if self.loop == NULL:
+            raise ValueError("the receiver is closed")
+
+    cdef Leg *_leg(self, leg) except NULL:
+        self._check()
+        handle = <_Handle>self.legs.get(leg)
+        if handle is None or (<_Handle>handle).leg.removed:
+            raise KeyError(leg)
+        return (<_Handle>handle).leg
+
+    def fileno(self):
+        self._check()
+        return self.loop.ready
+
+    def add(self, leg, fd, *, codecs, remote, telephone_event=-1, comfort_noise=-1):
+        cdef Terms terms
+        cdef epoll_event event
+        cdef int on = 1, done
+        cdef _Handle handle = _Handle()
+        cdef Leg *new
+        self._check()
+        if leg in self.legs:
+            raise ValueError(f"leg {leg} is already there")
+        terms_parse(&terms, codecs, remote, telephone_event, comfort_noise)
+        new = handle.leg = <Leg *>calloc(1, sizeof(Leg))
+        if new == NULL or not stream_init(&new.stream, &self.loop.queue, leg, &self.limits):
+            raise MemoryError
+        new.fd = fd
+        stream_agree(&new.stream, &terms)
+        # without kernel timestamps an arrival is when the tick saw it
+        setsockopt(new.fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on))
+        event.events, event.data.ptr = EPOLLIN, new
+        with nogil:
+            pthread_mutex_lock(&self.loop.lock)
+            done = epoll_ctl(self.loop.epoll, EPOLL_CTL_ADD, new.fd, &event)
+            self.loop.legs += done == 0
+            pthread_mutex_unlock(&self.loop.lock)
+        if done < 0:
+            raise OSError(errno, f"leg {leg}: its socket cannot be watched")
+        self.legs[leg] = handle
+        self.ended.pop(leg, None)
+        loop_wake(self.loop)
+
+    def update(self, leg, *, codecs, remote, telephone_event=-1, comfort_noise=-1):
+        cdef Leg *known = self._leg(leg)
+        cdef Terms terms
+        terms_parse(&terms, codecs, remote, telephone_event, comfort_noise)
+        with nogil:
+            pthread_mutex_lock(&self.loop.lock)
+            stream_agree(&known.stream, &terms)
+            pthread_mutex_unlock(&self.loop.lock)
+
+    def remove(self, leg):
+        cdef Leg *known = self._leg(leg)
+        with nogil:
+            pthread_mutex_lock(&self.loop.lock)
+            known.removed = True
+            known.next_removed = self.loop.removals
+            self.loop.removals = known
+            pthread_mutex_unlock(&self.loop.lock)
+            loop_wake(self.loop)
+
+    def drain(self):
+        cdef uint64_t count
+        self._check()
+        read(self.loop.ready, &count, sizeof(count))
+        found = queue_objects(&self.loop.queue)
+        for item in found:
+            if type(item) is Chunk and item.last:
+                self.ended[item.leg] = stream_stats(&(<_Handle>self.legs.pop(item.leg)).leg.stream)
+                if len(self.ended) > ENDED:
+                    self.ended.popitem(last=False)
+        return found
+
+    def stats(self, leg):
+        cdef CStream copy
+        cdef Leg *known
+        self._check()
+        if (figures := self.ended.get(leg)) is not None:
+            return figures
+        known = (<_Handle>self.legs[leg]).leg
+        with nogil:
+            pthread_mutex_lock(&self.loop.lock)
+            memcpy(&copy, &known.stream, sizeof(CStream))
+            pthread_mutex_unlock(&self.loop.lock)
+        return stream_stats(&copy)
+
+    def dropped(self):
+        self._check()
+        return self.loop.queue.dropped
+
+    def close(self):
+        self._stop()
+        self.legs.clear()

@@ -1,0 +1,44 @@
+"""What the receiver counts on one leg."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class StreamStats(NamedTuple):
+    """The counters of one leg's RTP stream, since the leg was added.
+
+    ``received_samples + concealed_samples + paused_samples`` is the length of the leg's clock so far.
+
+    Attributes:
+        packets: RTP packets of the leg's own source, late ones and duplicates included.
+        lost: Packets that never came; one that comes late is taken out again and counted as late.
+        late: Packets that came when their place on the clock was already filled.
+        duplicates: Packets that came again.
+        foreign: Packets dropped because of their source or SSRC.
+        malformed: Datagrams that are not RTP (RFC 3550, section 5.1), or events that are too short (RFC 4733).
+        wrong_payload_type: RTP packets whose payload type was not negotiated.
+        received_samples: Payload bytes that came off the wire and were used.
+        concealed_samples: Filled for lost packets.
+        paused_samples: Not sent by the sender: pauses, comfort noise, telephone events.
+        jitter: Interarrival jitter in samples (RFC 3550, appendix A.8).
+        last_arrival: When the last packet of the leg's own source came, monotonic nanoseconds; 0 for never.
+    """
+
+    packets: int
+    lost: int
+    late: int
+    duplicates: int
+    foreign: int
+    malformed: int
+    wrong_payload_type: int
+    received_samples: int
+    concealed_samples: int
+    paused_samples: int
+    jitter: float
+    last_arrival: int
+
+    @property
+    def samples(self) -> int:
+        """The length of the leg's clock, in samples."""
+        return self.received_samples + self.concealed_samples + self.paused_samples
