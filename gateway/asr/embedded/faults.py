@@ -10,9 +10,11 @@ class StartError(Exception):
 
     Attributes:
         status: Exit status of the server process for this fault, by which its supervisor knows it.
+        reason: What the text tells besides, such as the module that is missing.
     """
 
     status: ClassVar[int] = 1
+    reason = ""
 
 
 class TokenMissing(StartError):  # noqa: N818 (the fault's name, read in an except clause)
@@ -30,6 +32,7 @@ class ExtraMissing(StartError):  # noqa: N818
     status = 4
 
     def __init__(self, module: str = "") -> None:
+        self.reason = module
         named = f" ({module} cannot be imported)" if module else ""
         super().__init__(
             f"the embedded recogniser is not installed{named}: pip install 'asr-gateway[embedded]', "
@@ -52,4 +55,5 @@ class ModelFailed(StartError):  # noqa: N818
     status = 6
 
     def __init__(self, reason: str = "see its own messages above") -> None:
+        self.reason = reason
         super().__init__(f"the recogniser's model does not load: {reason}")

@@ -39,6 +39,8 @@ class Recogniser:
             from moonshine_voice.utils import get_model_path
         except ImportError as error:
             raise ExtraMissing(error.name or str(error)) from error
+        except OSError as error:  # its shared library does not fit this system, such as a glibc older than 2.34
+            raise ModelFailed(str(error)) from error
         try:
             self._transcriber = Transcriber(str(get_model_path("tiny-en")), ModelArch.TINY, options=OPTIONS)
         except (MoonshineError, OSError) as error:

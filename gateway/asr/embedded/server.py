@@ -152,12 +152,15 @@ class Server:
         bound.info("session_opened", codec=request.codec, rate=request.sample_rate, language=request.language)
         reader = asyncio.create_task(_read(connection, session, request))
         draining = asyncio.create_task(self._draining.wait())
+        gone = asyncio.create_task(connection.wait_closed())
         outcome = "client_gone"
         try:
-            events: set[asyncio.Future[Any]] = {reader, draining, session.failure}
+            events: set[asyncio.Future[Any]] = {reader, draining, gone, session.failure}
             await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
             if session.failure.done():
                 raise session.failure.result()
+            if gone.done():
+                return
             if not reader.done():
                 await _last_words(reader, session)
                 raise ProtocolError(ErrorCode.ML_SERVICE, "ML service unavailable: the server is shutting down")
@@ -168,9 +171,9 @@ class Server:
             outcome = error.code.value
             raise
         finally:
-            reader.cancel()
-            draining.cancel()
-            await asyncio.gather(reader, draining, return_exceptions=True)
+            for task in (reader, draining, gone):
+                task.cancel()
+            await asyncio.gather(reader, draining, gone, return_exceptions=True)
             self._sessions.discard(session)
             self._detectors.give_back(await session.close())
             bound.info("session_closed", outcome=outcome, seconds=session.seconds)

@@ -36,7 +36,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> int:
     try:
         recogniser = Recogniser()
     except (ExtraMissing, ModelFailed) as error:
-        _answer(answers, fault=type(error).__name__, reason=str(error.__cause__ or error))
+        _answer(answers, fault=type(error).__name__, reason=error.reason)
         return error.status
     _answer(answers, ready=True)
     while line := requests.readline():
