@@ -99,9 +99,8 @@ cdef void clock_append(Clock *clock, int kind, const uint8_t *data, int64_t samp
         else:
             memset(clock.buffer + clock.length, SILENCE[clock.codec], take)
         if arrival:
-            clock.arrived_last = arrival
-            if clock.arrived_first == 0:
-                clock.arrived_first = arrival
+            clock.arrived_last = max(clock.arrived_last, arrival)
+            clock.arrived_first = min(clock.arrived_first, arrival) if clock.arrived_first else arrival
         span.samples += take
         clock.length += take
         samples -= take

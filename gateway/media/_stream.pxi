@@ -378,9 +378,7 @@ cdef void stream_agree(CStream *s, const Terms *terms) noexcept nogil:
     memcpy(s.meanings, terms.meanings, 128)
     if not s.anchored:
         s.clock.codec = terms.codec
-    if not terms.has_remote:
-        s.has_remote = s.locked = False
-    elif not terms.unspecified and not (s.has_remote and same_source(&s.remote, &terms.remote)):
+    if terms.has_remote and not terms.unspecified and not (s.has_remote and same_source(&s.remote, &terms.remote)):
         s.remote, s.has_remote, s.locked = terms.remote, True, False
 
 

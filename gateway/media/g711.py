@@ -42,3 +42,26 @@ def to_linear16(codec: str, payload: bytes) -> bytes:
     else:
         raise ValueError(f"{codec!r} is not a G.711 codec: {ALAW} or {MULAW}")
     return samples if sys.byteorder == "little" else audioop.byteswap(samples, 2)
+
+
+def transcode(payload: bytes, source: str, target: str) -> bytes:
+    """Turns one G.711 codec into the other, sample by sample.
+
+    Args:
+        payload: G.711 bytes in ``source``.
+        source: ``"alaw"`` or ``"mulaw"``.
+        target: Likewise.
+
+    Returns:
+        As many bytes, in ``target``.
+
+    Raises:
+        ValueError: There is no such codec.
+    """
+    if source == target:
+        return payload
+    if {source, target} != {ALAW, MULAW}:
+        raise ValueError(f"{source!r} to {target!r}: only {ALAW} and {MULAW} are G.711")
+    if source == ALAW:
+        return audioop.lin2ulaw(audioop.alaw2lin(payload, 2), 2)
+    return audioop.lin2alaw(audioop.ulaw2lin(payload, 2), 2)

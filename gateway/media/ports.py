@@ -13,7 +13,7 @@ RECEIVE_BUFFER = 256 * 1024
 gives no more than ``net.core.rmem_max``. Even the 208 KiB that Linux allows by default hold over 2 s of a leg's RTP."""
 
 
-class NoPortFreeError(Exception):
+class NoFreePortError(Exception):
     """Every pair of ports is leased, rests, or is held by another program."""
 
 
@@ -75,7 +75,7 @@ class PortPool:
             The pair; give it back with ``release``.
 
         Raises:
-            NoPortFreeError: No pair is free.
+            NoFreePortError: No pair is free.
             OSError: The address is not of this machine, or there are no descriptors left.
         """
         while self._resting and self._resting[0][0] <= now:
@@ -93,7 +93,7 @@ class PortPool:
                 continue
             self._leased.add(port)
             return lease
-        raise NoPortFreeError(
+        raise NoFreePortError(
             f"no pair of RTP ports is free in {self._range} at {self._address}: {len(self._leased)} leased, "
             f"{len(self._resting)} resting, {held_by_others} held by other programs; widen media.port_min to "
             "media.port_max"

@@ -94,8 +94,8 @@ class Receiver:
     ) -> None:
         """Takes what a re-INVITE or UPDATE negotiated; the leg's clock goes on.
 
-        A new ``remote`` lets the source be learnt again, and so does None. The same one as before (session refresh), an
-        unspecified address (0.0.0.0, ``::``) or port 0 (hold) leaves the source locked.
+        A new ``remote`` lets the source be learnt again. The same one as before (session refresh), an unspecified address
+        (0.0.0.0, ``::``), port 0 (hold) or None leaves the source locked.
 
         Raises:
             KeyError: There is no such leg, or it was removed.

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from gateway.media.ports import NoFreePortError, PortPool
+
+FIRST = 42_000
+
+
+def pool(pairs: int = 3, quarantine: float = 2.0, address: str = "127.0.0.1") -> PortPool:
+    return PortPool(address, FIRST, FIRST + 2 * pairs - 1, quarantine)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_lease_is_a_pair_of_bound_sockets(address: str) -> None:
+    ports = pool(address=address)
+    lease = ports.lease(0)
+    assert lease.port == FIRST
+    assert lease.rtp.getsockname()[:2] == (address, FIRST)
+    assert lease.rtcp.getsockname()[:2] == (address, FIRST + 1)
+    assert not lease.rtp.getblocking()
+    # the kernel doubles what is asked, within net.core.rmem_max
+    assert lease.rtp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) >= 400_000
+    ports.release(lease, 0)
+    assert lease.rtp.fileno() == lease.rtcp.fileno() == -1
+
+
+def test_a_released_pair_rests_and_the_longest_unused_comes_first() -> None:
+    ports = pool()
+    first, second = ports.lease(0), ports.lease(0)
+    assert ports.leased == 2
+    ports.release(second, 10)
+    ports.release(first, 11)
+    third = ports.lease(11.5)
+    assert third.port == FIRST + 4
+    with pytest.raises(NoFreePortError, match=r"42000-42005 at 127\.0\.0\.1: 1 leased, 2 resting, 0 held by other"):
+        ports.lease(11.9)
+    ports.release(third, 12)
+    assert ports.lease(12).port == FIRST + 2
+    assert ports.lease(13).port == FIRST
+    assert ports.leased == 2
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_ports_of_other_programs_are_skipped(offset: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", FIRST + offset))
+        ports = pool(2)
+        lease = ports.lease(0)
+        assert lease.port == FIRST + 2
+        with pytest.raises(NoFreePortError, match="1 leased, 0 resting, 1 held by other programs"):
+            ports.lease(0)
+    again = ports.lease(0)
+    assert again.port == FIRST
+    ports.release(lease, 0)
+    ports.release(again, 0)
+
+
+def test_an_odd_start_and_an_odd_end_are_left_out() -> None:
+    ports = PortPool("127.0.0.1", FIRST + 1, FIRST + 4, 0)
+    lease = ports.lease(0)
+    assert lease.port == FIRST + 2
+    with pytest.raises(NoFreePortError):
+        ports.lease(0)
+    ports.release(lease, 0)
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="the range 42001-42002 has no even port"):
+        PortPool("127.0.0.1", FIRST + 1, FIRST + 2, 0)
+    with pytest.raises(ValueError, match="localhost"):
+        PortPool("localhost", FIRST, FIRST + 2, 0)
+    with pytest.raises(OSError, match="Cannot assign requested address"):
+        PortPool("192.0.2.77", FIRST, FIRST + 2, 0).lease(0)
+    ports = pool()
+    lease = ports.lease(0)
+    ports.release(lease, 0)
+    with pytest.raises(ValueError, match="port 42000 is not leased"):
+        ports.release(lease, 0)
