@@ -22,8 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import structlog
-
 from gateway.delivery.store import DEAD, DELIVERED, PENDING, Mark, OutboxError, Pending, Row, Store, damaged
 from gateway.events import Event
 
@@ -35,7 +33,6 @@ SWEEP_SECONDS: Final = 3600.0
 SWEEP_ROWS: Final = 500
 
 T = TypeVar("T")
-log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -219,7 +216,7 @@ class Outbox:
             self._changed.notify()
         await asyncio.to_thread(self._thread.join, self._stall_seconds)
         if self._thread.is_alive():
-            log.error("the outbox did not close in time", seconds=self._stall_seconds)
+            self.on_state(False, f"{self._path}: closing it takes longer than {self._stall_seconds:g} s")
         self._thread = None
         self._error = "the outbox is stopped"
         self._fail([future for _, future in self._unresolved], self._error)
@@ -280,7 +277,7 @@ class Outbox:
     # What follows runs in the writer's thread.
 
     def _run(self, opened: asyncio.Future[None]) -> None:
-        store = self._reopen(None)
+        store = self._reopen()
         self._tell(self._resolve, [opened])
         sweep_at = time.monotonic()
         probe_at = time.monotonic() + self._probe_seconds
@@ -291,7 +288,7 @@ class Outbox:
                         break
                     self._changed.wait(max(0.0, probe_at - time.monotonic()))
                 if time.monotonic() >= probe_at:
-                    store = self._reopen(None)
+                    store = self._reopen()
                     probe_at = time.monotonic() + self._probe_seconds
                 continue
             batch = self._take(sweep_at)
@@ -366,25 +363,23 @@ class Outbox:
         self._tell(self._fail_reads, reads, text)
         if not told:
             self._tell(self._state, False, text)
-        return self._reopen(text) if damaged(error) else None
+        return self._reopen(replace=True) if damaged(error) else None
 
-    def _reopen(self, reason: str | None) -> Store | None:
+    def _reopen(self, *, replace: bool = False) -> Store | None:
+        store = None
         try:
-            store = Store(self._path, self._busy_seconds)
-        except OutboxError as error:
-            self._report(str(error))
-            return None
-        if store.set_aside is not None:
-            self._report(reason or f"{self._path}: damaged")
-            log.error("the outbox file was damaged; a new one is begun", damaged_file=str(store.set_aside))
-        try:
+            store = Store(self._path, self._busy_seconds, replace=replace)
             store.probe()
-            with self._changed:
-                self._newest = max(self._newest, store.newest())
-        except sqlite3.Error as error:
-            store.close()
+            newest = store.newest()
+        except (OutboxError, sqlite3.Error) as error:
             self._report(f"{self._path}: {error}")
-            return None
+            if store is not None:
+                store.close()
+            return self._reopen(replace=True) if damaged(error) and not replace else None
+        if store.set_aside is not None:
+            self._report(f"{self._path}: damaged, and moved to {store.set_aside.name}; what waited in it is not sent")
+        with self._changed:
+            self._newest = max(self._newest, newest)
         self._recover()
         return store
 

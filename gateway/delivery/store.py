@@ -110,6 +110,7 @@ class Store:
     Args:
         path: The file; its folder is made when missing.
         busy_seconds: How long another process' lock is waited for.
+        replace: Whether the file is known to be damaged, and to be moved aside first.
 
     Attributes:
         set_aside: Where a damaged file was moved when this store was opened; None when there was none.
@@ -118,12 +119,14 @@ class Store:
         OutboxError: The file cannot be opened, is locked, or was written by a newer version.
     """
 
-    def __init__(self, path: Path, busy_seconds: float = 2.0) -> None:
+    def __init__(self, path: Path, busy_seconds: float = 2.0, *, replace: bool = False) -> None:
         self._path = path
         self._busy_seconds = busy_seconds
         self.set_aside: Path | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if replace:
+                self.set_aside = self._move_away()
             try:
                 self._connection = self._open()
             except sqlite3.DatabaseError as error:
@@ -132,7 +135,7 @@ class Store:
                 self.set_aside = self._move_away()
                 self._connection = self._open()
         except (sqlite3.Error, OSError) as error:
-            raise OutboxError(f"{path}: {error}") from error
+            raise OutboxError(str(error)) from error
 
     def newest(self) -> int:
         """Returns the number of the newest event, 0 when there is none."""
@@ -261,7 +264,7 @@ class Store:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if version > len(MIGRATIONS):
             raise OutboxError(
-                f"{self._path}: written by a newer version (schema {version}, this one knows {len(MIGRATIONS)}); "
+                f"written by a newer version (schema {version}, this one knows {len(MIGRATIONS)}); "
                 "use that version, or another delivery.database"
             )
         for number in range(version, len(MIGRATIONS)):

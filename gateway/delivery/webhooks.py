@@ -67,8 +67,7 @@ class Deliverer:
         self._loop = asyncio.get_running_loop()
         self._outbox.on_state = self._on_state
         await self._outbox.start([worker.name for worker in self._workers])
-        for worker in self._workers:
-            worker.start()
+        await asyncio.gather(*(worker.start() for worker in self._workers))
 
     def publish(self, event: Event) -> None:
         """Takes an event; never waits. To be called on the event loop, in the order of ``seq`` for each call."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -92,7 +92,8 @@ class Worker:
         self._loose: set[int] = set()
         self._unread: deque[_Unread] = deque()
         self._behind = False
-        self._skipped: dict[int, _Skipped] = {}
+        self._skipped: OrderedDict[int, _Skipped] = OrderedDict()
+        self._closing = False
         self._catching: asyncio.Task[None] | None = None
         self._requests: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -120,20 +121,26 @@ class Worker:
         """Events that are in memory only."""
         return len(self._loose)
 
-    def start(self) -> None:
-        """Takes up what earlier runs left in the outbox, and begins to send."""
+    async def start(self) -> None:
+        """Takes up what earlier runs left in the outbox, and begins to send.
+
+        What is published from now on goes behind it, unless the outbox cannot be read now: then it goes first, for
+        nobody can tell when the file will be there again.
+        """
         self._loop = asyncio.get_running_loop()
         self._unread.append(_Unread(0, self._outbox.newest))
         self.catch_up()
+        if self._catching is not None:
+            await self._catching
+        if self._unread and self._outbox.error is None:
+            self._fall_behind(self._outbox.newest)
 
     def add(self, row: Row) -> None:
         """Gives a durable event its place, before it is on disk; ``commit`` or ``keep`` must follow."""
         if self.disabled:
             return
         if not self._behind and self._queue.waiting >= self._index_limit:
-            self._behind = True
-            self._unread.append(_Unread(row.number - 1, row.number - 1))
-            self._log.warning("the endpoint is far behind; its events wait on disk", waiting=self._queue.waiting)
+            self._fall_behind(row.number - 1)
         if self._behind:
             self._skipped[row.number] = _Skipped(row.call, committed=False)
         else:
@@ -145,7 +152,9 @@ class Worker:
             return
         if skipped := self._skipped.get(row.number):
             skipped.committed = True
-            self.catch_up()
+            if not self._closing:
+                self._advance()
+                self.catch_up()
             return
         if len(self._held) < BODIES_LIMIT:
             self._held[row.number] = (row, event)
@@ -158,7 +167,9 @@ class Worker:
             self._drop(row.type, "disabled")
         elif self._skipped.pop(row.number, None):
             self._drop(row.type, "memory_full")
-            self.catch_up()
+            if not self._closing:
+                self._advance()
+                self.catch_up()
         elif len(self._loose) >= LOOSE_LIMIT:
             self._queue.withdraw(row.call, row.number)
             self._drop(row.type, "memory_full")
@@ -206,14 +217,17 @@ class Worker:
         if self._unread and self._catching is None and not (self.disabled or self._stopped):
             self._catching = self._loop.create_task(self._read_on())
 
+    def _fall_behind(self, newest: int) -> None:
+        self._behind = True
+        self._unread.append(_Unread(newest, newest))
+        self._log.warning("the endpoint is far behind; its events wait on disk", waiting=self._queue.waiting)
+
     async def _read_on(self) -> None:
         page_size = max(1, self._index_limit // 2)
         try:
             while self._unread and self._queue.waiting <= self._index_limit - page_size:
                 stretch = self._unread[0]
-                last = self._behind and len(self._unread) == 1
-                if last:
-                    self._advance(stretch)
+                self._closing = self._behind and len(self._unread) == 1
                 upto = stretch.upto
                 page = await self._outbox.pending(self.name, stretch.after, upto, page_size)
                 now, wall = self._loop.time(), self._clock()
@@ -221,23 +235,25 @@ class Worker:
                     self._queue.restore(item.call, item.number, item.attempts, now + max(0.0, item.due - wall))
                 if len(page) == page_size:
                     stretch.after = page[-1].number
+                elif self._closing and self._queue.waiting + len(self._skipped) > self._index_limit:
+                    stretch.after = upto
                 else:
                     self._unread.popleft()
-                    if last:
+                    if self._closing:
                         self._take_skipped()
+                self._closing = False
+                self._advance()
                 self._pump()
         except OutboxError as error:
             self._log.warning("the outbox cannot be read; tried again when it can", error=str(error))
         finally:
             self._catching = None
+            self._closing = False
 
-    def _advance(self, stretch: _Unread) -> None:
-        """Lets the stretch reach as far as everything before is on disk."""
-        for number in list(self._skipped):
-            if not self._skipped[number].committed:
-                break
-            stretch.upto = number
-            del self._skipped[number]
+    def _advance(self) -> None:
+        """Lets the last stretch reach as far as everything before is on disk; nothing more is known of those then."""
+        while self._skipped and next(iter(self._skipped.values())).committed:
+            self._unread[-1].upto, _ = self._skipped.popitem(last=False)
 
     def _take_skipped(self) -> None:
         """Puts what was published while the last page was read behind it: the endpoint has caught up."""

@@ -1,0 +1,154 @@
+import base64
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import uuid_utils
+
+from gateway.config import Delivery, Endpoint
+from gateway.delivery.consumer import Consumer
+from gateway.delivery.observer import Observer
+from gateway.delivery.outbox import Outbox
+from gateway.delivery.webhooks import Deliverer
+from gateway.events import CallInfo, CallUpdated, Event, TranscriptFinal, TranscriptPartial
+
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+
+
+class Calls:
+    """Makes events, numbered as gateway/calls numbers them."""
+
+    def __init__(self) -> None:
+        self.seqs: dict[str, int] = {}
+        self.revisions = itertools.count(1)
+
+    def _event(self, call: str, seq: int, data) -> Event:
+        info = CallInfo(id=call, sip_call_ids=[f"{call}@pbx"], from_number="100", to_number="200", headers={})
+        return Event(id=str(uuid_utils.uuid7()), time=datetime.now(UTC), call=info, seq=seq, data=data)
+
+    def _next(self, call: str) -> int:
+        self.seqs[call] = self.seqs.get(call, 0) + 1
+        return self.seqs[call]
+
+    def held(self, call: str) -> Event:
+        return self._event(call, self._next(call), CallUpdated(leg="caller", change="held"))
+
+    def _words(self, kind, leg: str, utterance: int, text: str):
+        return kind(
+            leg=leg,
+            utterance=utterance,
+            revision=next(self.revisions),
+            text=text,
+            start_ms=0,
+            end_ms=500,
+            time=datetime.now(UTC),
+        )
+
+    def partial(self, call: str, utterance: int, text: str, leg: str = "caller") -> Event:
+        return self._event(call, self.seqs.get(call, 0), self._words(TranscriptPartial, leg, utterance, text))
+
+    def final(self, call: str, utterance: int, text: str, leg: str = "caller") -> Event:
+        return self._event(call, self._next(call), self._words(TranscriptFinal, leg, utterance, text))
+
+
+class Recorder(Observer):
+    """Keeps what delivery tells."""
+
+    def __init__(self) -> None:
+        self.attempts: list[tuple[str, str, str, int]] = []
+        self.delivered_events: list[tuple[str, Event, float]] = []
+        self.drops: list[tuple[str, str, str]] = []
+        self.dead_letters: list[tuple[str, str]] = []
+        self.disabled_endpoints: list[str] = []
+        self.undurables: list[str] = []
+        self.storages: list[tuple[bool, str]] = []
+
+    def attempted(self, endpoint, event_type, result, seconds, status):
+        assert seconds >= 0
+        self.attempts.append((endpoint, event_type, result, status))
+
+    def delivered(self, endpoint, event, at):
+        self.delivered_events.append((endpoint, event, at))
+
+    def dropped(self, endpoint, event_type, reason):
+        self.drops.append((endpoint, event_type, reason))
+
+    def dead_letter(self, endpoint, event_type):
+        self.dead_letters.append((endpoint, event_type))
+
+    def disabled(self, endpoint):
+        self.disabled_endpoints.append(endpoint)
+
+    def undurable(self, event_type):
+        self.undurables.append(event_type)
+
+    def storage(self, ok, text):
+        self.storages.append((ok, text))
+
+
+class Received(list[Event]):
+    """What a consumer accepted, in order."""
+
+    def seqs(self, call: str) -> list[int]:
+        return [event.seq for event in self if event.call.id == call and event.durable]
+
+    def texts(self) -> list[str]:
+        return [event.data.text for event in self]
+
+
+@pytest.fixture
+def calls() -> Calls:
+    return Calls()
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def secret() -> str:
+    return SECRET
+
+
+@pytest.fixture
+async def consumer() -> AsyncIterator[Callable[..., Awaitable[tuple[str, Consumer, Received]]]]:
+    started: list[Consumer] = []
+
+    async def start(answer=None, path: Path | None = None, port: int = 0) -> tuple[str, Consumer, Received]:
+        received = Received()
+        made = Consumer(SECRET, lambda event, _at: received.append(event), answer=answer, path=path)
+        url = await made.start("127.0.0.1", port)
+        started.append(made)
+        return url, made, received
+
+    yield start
+    for one in started:
+        await one.stop()
+
+
+@pytest.fixture
+def endpoint() -> Callable[..., Endpoint]:
+    def make(name: str, url: str, **settings) -> Endpoint:
+        return Endpoint(name=name, url=url, secret=SECRET, **{"retry_seconds": [0.05] * 4, **settings})
+
+    return make
+
+
+@pytest.fixture
+async def deliverer(tmp_path: Path, recorder: Recorder) -> AsyncIterator[Callable[..., Awaitable[Deliverer]]]:
+    started: list[Deliverer] = []
+
+    async def start(*endpoints: Endpoint, outbox: Outbox | None = None, path: Path | None = None, **settings):
+        path = path or tmp_path / "outbox.db"
+        delivery = Delivery(database=path, endpoints=list(endpoints), **settings)
+        made = Deliverer(outbox or Outbox(path, probe_seconds=0.05, busy_seconds=0.05), delivery, recorder)
+        await made.start()
+        started.append(made)
+        return made
+
+    yield start
+    for one in started:
+        await one.stop()

@@ -1,0 +1,102 @@
+import base64
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from standardwebhooks import Webhook
+
+from gateway.delivery import signing
+
+KEY = bytes(range(32))
+SECRET = "whsec_" + base64.b64encode(KEY).decode()
+NOW = 1_700_000_000
+
+
+def test_the_specifications_own_example():
+    # from the spec's reference libraries: their test vector
+    key = signing.key_of("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    signature = signing.sign(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+    assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@given(body=st.dictionaries(st.text(), st.text()), message_id=st.from_regex(r"[a-z0-9-]{1,40}", fullmatch=True))
+def test_the_official_library_verifies_ours(body, message_id):
+    raw = json.dumps(body).encode()
+    now = int(datetime.now(UTC).timestamp())
+    assert Webhook(SECRET).verify(raw, signing.headers(KEY, message_id, now, raw)) == body
+
+
+@given(text=st.text())
+def test_ours_verifies_the_official_library(text):
+    body = json.dumps({"text": text}, ensure_ascii=True)
+    signature = Webhook(SECRET).sign("m1", datetime.fromtimestamp(NOW, UTC), body)
+    headers = {"webhook-id": "m1", "webhook-timestamp": str(NOW), "webhook-signature": signature}
+    signing.verify(KEY, headers, body.encode(), NOW)
+
+
+@pytest.mark.parametrize("change", ["webhook-id", "webhook-timestamp", "body", "key"])
+def test_a_change_anywhere_breaks_the_signature(change):
+    headers, body, key = signing.headers(KEY, "m1", NOW, b"{}"), b"{}", KEY
+    if change == "body":
+        body = b"{ }"
+    elif change == "key":
+        key = bytes(32)
+    else:
+        headers[change] = {"webhook-id": "m2", "webhook-timestamp": str(NOW + 1)}[change]
+    with pytest.raises(signing.SigningError, match="no signature fits"):
+        signing.verify(key, headers, body, NOW)
+
+
+def test_one_of_several_signatures_is_enough():
+    headers = signing.headers(KEY, "m1", NOW, b"{}")
+    headers["webhook-signature"] = f"v1a,xyz v1,AAAA {headers['webhook-signature']}"
+    signing.verify(KEY, headers, b"{}", NOW)
+
+
+@pytest.mark.parametrize(("off", "good"), [(300, True), (-300, True), (301, False), (-301, False)])
+def test_the_timestamp_may_be_five_minutes_off(off, good):
+    headers = signing.headers(KEY, "m1", NOW, b"{}")
+    if good:
+        signing.verify(KEY, headers, b"{}", NOW + off)
+    else:
+        with pytest.raises(signing.SigningError, match="more than 300 s off"):
+            signing.verify(KEY, headers, b"{}", NOW + off)
+
+
+@pytest.mark.parametrize("missing", [signing.ID, signing.TIMESTAMP, signing.SIGNATURE])
+def test_a_missing_header_is_named(missing):
+    headers = signing.headers(KEY, "m1", NOW, b"{}")
+    del headers[missing]
+    with pytest.raises(signing.SigningError, match=missing):
+        signing.verify(KEY, headers, b"{}", NOW)
+
+
+@pytest.mark.parametrize("stamp", ["", "soon", "-1", "1e9", "١٢٣"])
+def test_a_timestamp_that_is_no_number(stamp):
+    headers = {**signing.headers(KEY, "m1", NOW, b"{}"), signing.TIMESTAMP: stamp}
+    with pytest.raises(signing.SigningError, match="not a number"):
+        signing.verify(KEY, headers, b"{}", NOW)
+
+
+@pytest.mark.parametrize("size", [24, 64])
+def test_keys_of_the_allowed_sizes(size):
+    assert signing.key_of("whsec_" + base64.b64encode(bytes(size)).decode()) == bytes(size)
+
+
+@pytest.mark.parametrize(
+    ("secret", "fault"),
+    [
+        ("", "does not start with whsec_"),
+        ("AAAA", "does not start with whsec_"),
+        ("whsec_not base64!", "is not base64"),
+        ("whsec_é", "is not base64"),
+        ("whsec_" + base64.b64encode(bytes(23)).decode(), "holds 23 bytes"),
+        ("whsec_" + base64.b64encode(bytes(65)).decode(), "holds 65 bytes"),
+    ],
+)
+def test_a_bad_secret_is_refused_without_being_repeated(secret, fault):
+    with pytest.raises(signing.SigningError, match=fault) as caught:
+        signing.key_of(secret)
+    assert "not base64!" not in str(caught.value)
