@@ -179,6 +179,7 @@ class Calls(Section):
         headers: Headers of the INVITE that go into the events.
         rtp_timeout_seconds: A leg that is not on hold and gets no RTP for so long ends; 0 for never.
         linger_seconds: How long a grouped call waits for another leg after the last one ended.
+        drain_seconds: How long calls that are up may go on after the gateway was asked to stop.
     """
 
     call_header: str = "X-Call-Id"
@@ -187,6 +188,7 @@ class Calls(Section):
     headers: list[str] = []
     rtp_timeout_seconds: Annotated[float, Field(ge=0)] = 60.0
     linger_seconds: Annotated[float, Field(ge=0)] = 0.5
+    drain_seconds: Annotated[float, Field(ge=0)] = 30.0
 
 
 class Palatine(Section):
@@ -252,12 +254,12 @@ class Transcripts(Section):
 
     Attributes:
         pause_ms: A pause of speech this long ends an utterance.
-        settle_ms: An utterance is final when, after the pause, its text has not changed for so long.
+        settle_ms: An utterance is final when, after the pause, the engine says the same text again, or nothing for so long.
         max_utterance_seconds: A longer one is cut at its best pause.
     """
 
     pause_ms: Annotated[int, Field(ge=100)] = 600
-    settle_ms: Annotated[int, Field(ge=0)] = 700
+    settle_ms: Annotated[int, Field(ge=0)] = 1500
     max_utterance_seconds: Annotated[float, Field(ge=2)] = 30.0
 
 

@@ -1,0 +1,50 @@
+# Everything a newcomer needs: `make demo` and `make test` do all set-up by themselves.
+PYTHON ?= python3
+export PYTHON
+CONFIG ?= config/gateway.toml
+ARGS ?=
+
+.PHONY: demo run test lint bench pjsip clean lock prove-first-call
+
+demo: ## one call on this machine, from the INVITE to the signed webhook; ARGS=--json for the summary alone
+	@deploy/setup.sh run
+	@.venv/bin/asr-gateway demo $(ARGS)
+
+run: ## take calls, as CONFIG says
+	@deploy/setup.sh run
+	.venv/bin/asr-gateway run --config $(CONFIG)
+
+test: lint ## lint, type-check, all tests with branch coverage; ARGS go to pytest
+	.venv/bin/coverage erase
+	.venv/bin/coverage run -m pytest $(ARGS)
+	.venv/bin/coverage combine -q
+	.venv/bin/coverage report
+
+lint:
+	@deploy/setup.sh test
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+prove-first-call: ## the claims of the first call, as one table
+	@deploy/setup.sh test
+	.venv/bin/python -m tests.prove.first_call
+
+bench: ## the figures of the README
+	@deploy/setup.sh test
+	.venv/bin/python tests/bench/receiver.py
+
+pjsip: ## build pjsua2 for work (2048 calls, OpenSSL 3, SIPREC) and put it in place of the wheel from PyPI
+	deploy/pjsip/install.sh
+
+lock: ## pin the dependencies anew
+	@command -v uv >/dev/null || { echo "make lock needs uv: pipx install uv" >&2; exit 1; }
+	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
+		pyproject.toml deploy/locks/build.in --extra embedded --extra trial -o deploy/locks/run.txt
+	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
+		pyproject.toml deploy/locks/build.in --extra embedded --extra trial --extra dev \
+		-c deploy/locks/run.txt -o deploy/locks/test.txt
+
+clean:
+	rm -rf .venv build *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find gateway -name '*.so' -delete -o -name '*.c' -delete -o -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,61 @@
+#!/bin/bash
+# setup.sh run|test: makes .venv with what `make demo` or `make test` needs; does nothing where that stands already.
+# "run" needs no root. "test" also installs Debian packages, and says so first.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+what=$1
+python=${PYTHON:-python3}
+
+missing() {
+    echo "asr-gateway: $1" >&2
+    echo "  $2" >&2
+    exit 1
+}
+
+command -v "$python" >/dev/null || missing "there is no $python" "apt-get install python3 python3-dev python3-venv"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    missing "$("$python" --version) is too old: 3.11 or later is needed" "make $what PYTHON=python3.12"
+"$python" -c 'import ensurepip, venv' 2>/dev/null || missing "$python has no venv module" "apt-get install python3-venv"
+header=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
+[ -e "$header" ] || missing "the headers of $python are missing ($header)" "apt-get install python3-dev"
+command -v "${CC:-cc}" >/dev/null || missing "there is no C compiler" "apt-get install gcc libc6-dev"
+
+if [ "$what" = test ]; then
+    # sipp, and recorded prompts with their texts
+    packages=(sip-tester asterisk-core-sounds-en-wav)
+    absent=()
+    for package in "${packages[@]}"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || absent+=("$package")
+    done
+    if [ ${#absent[@]} -gt 0 ]; then
+        echo "The tests need these Debian packages, which are installed now: ${absent[*]}"
+        sudo=
+        [ "$(id -u)" = 0 ] || sudo=sudo
+        $sudo apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${absent[@]}" >/dev/null
+    fi
+fi
+
+lock=deploy/locks/$what.txt
+stamp=.venv/.$what-$(cat "$lock" pyproject.toml | sha256sum | cut -c 1-16)
+if [ ! -e "$stamp" ]; then
+    echo "Setting up .venv from $lock"
+    [ -x .venv/bin/python ] || "$python" -m venv .venv
+    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "$lock"
+    rm -f .venv/.run-* .venv/.test-*
+    touch "$stamp"
+fi
+
+native=(pyproject.toml gateway/media/*.pyx gateway/media/*.p[xy][dxi])
+compiled=.venv/.compiled-$(cat "${native[@]}" | sha256sum | cut -c 1-16)
+if [ ! -e "$compiled" ]; then
+    echo "Compiling the receiver"
+    rm -rf build .venv/.compiled-*
+    .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . 2>&1
+    touch "$compiled"
+fi
+
+if ! .venv/bin/python -c 'import pjsua2' 2>/dev/null; then
+    missing "pjsua2 is not there: PyPI has it for Python 3.11 and 3.12 on x86_64 only, this is $(.venv/bin/python --version) on $(uname -m)" \
+        "build it with \`make pjsip\` (about 4 minutes; it names the Debian packages that it needs), or use PYTHON=python3.12"
+fi

@@ -1,0 +1,205 @@
+"""The composition root: makes the parts, connects them, starts them in order and stops them in the other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+
+import structlog
+
+from gateway.asr.embedded import faults
+from gateway.asr.embedded.supervisor import EmbeddedServer, State
+from gateway.asr.engine import Engine
+from gateway.asr.palatine import PalatineEngine
+from gateway.calls.registry import Registry
+from gateway.calls.switchboard import TICK, Switchboard
+from gateway.config import Palatine, Settings
+from gateway.delivery.outbox import Outbox
+from gateway.delivery.webhooks import Deliverer
+from gateway.media.receiver import Receiver
+from gateway.sip import messages
+from gateway.sip.link import LinkError, SignallingLink
+from gateway.telemetry.metrics import DeliveryMetrics, Metrics
+
+log = structlog.get_logger()
+
+USER_AGENT = "asr-gateway"
+
+
+class StartError(Exception):
+    """The gateway does not start; the text says which part, and what to do."""
+
+
+class Gateway:
+    """One gateway process.
+
+    Args:
+        settings: The configuration.
+
+    Attributes:
+        ready: What the signalling process said when it began to listen.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._metrics = Metrics()
+        self._undo = contextlib.AsyncExitStack()
+        self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self.ready: messages.Ready | None = None
+
+    async def start(self) -> None:
+        """Starts everything; calls are taken when this returns.
+
+        Raises:
+            StartError: A part does not start; the text says which, and what to do.
+        """
+        try:
+            await self._start()
+        except (OSError, LinkError, faults.StartError) as error:
+            await self._undo.aclose()
+            raise StartError(str(error)) from error
+
+    async def _start(self) -> None:
+        settings, loop = self._settings, asyncio.get_running_loop()
+        if settings.telemetry.metrics:
+            try:
+                self._undo.callback(self._metrics.serve(settings.telemetry.metrics))
+            except OSError as error:
+                raise StartError(f"telemetry.metrics: {settings.telemetry.metrics}: {error.strerror}") from error
+
+        outbox = Outbox(settings.delivery.database, keep_days=settings.delivery.keep_days)
+        self._deliverer = Deliverer(outbox, settings.delivery, DeliveryMetrics(self._metrics))
+        await self._deliverer.start()
+        self._undo.push_async_callback(self._deliverer.stop)
+
+        engine = await self._engine()
+
+        self._receiver = Receiver(
+            tick_ms=settings.media.tick_ms,
+            chunk_ms=settings.asr.palatine.message_ms,
+            reorder_ms=settings.media.reorder_ms,
+            conceal_ms=settings.media.conceal_ms,
+            pause_fill_ms=settings.media.pause_fill_ms,
+        )
+        self._undo.callback(self._receiver.close)
+        self._registry = Registry(self._deliverer.publish, self._metrics)
+        self._switchboard = Switchboard(settings, engine, self._registry, self._receiver, self._metrics)
+        self._undo.callback(self._switchboard.close)
+        loop.add_reader(self._receiver.fileno(), self._switchboard.on_media)
+        self._undo.callback(loop.remove_reader, self._receiver.fileno())
+        ticker = loop.create_task(self._tick())
+        self._undo.callback(ticker.cancel)
+
+        self._link = SignallingLink(self._setup(), self._on_signalling, log, on_lost=self._on_signalling_lost)
+        self.ready = await self._link.start()
+        self._undo.push_async_callback(self._link.stop)
+        self._switchboard.connect(self._link)
+        self._watch()
+        log.info(
+            "listening",
+            sip=self.ready.listening,
+            pjsip=f"{self.ready.version} ({self.ready.build} build)",
+            calls=min(self.ready.capacity, settings.sip.max_calls),
+            engine=engine.name,
+            metrics=settings.telemetry.metrics,
+        )
+        if self.ready.capacity < settings.sip.max_calls:
+            log.warning(
+                "few_calls",
+                text=f"this pjsua2 holds {self.ready.capacity} calls, sip.max_calls asks for "
+                f"{settings.sip.max_calls}: build the one for work with `make pjsip`",
+            )
+
+    async def run(self) -> None:
+        """Serves until SIGTERM or SIGINT, then drains; a second signal cuts the draining short."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self._signalled)
+        await self._stopping.wait()
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Drains and stops: no new calls, the ones that are up may end, their last words and events go out."""
+        log.info("draining", calls=len(self._registry))
+        self._link.send(messages.Drain(self._settings.sip.retry_after))
+        if not await self._idle(self._settings.calls.drain_seconds):
+            self._switchboard.hang_up_all()
+            await self._idle(5)
+        # the words after the last hang-up
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._registry.idle.wait(), self._settings.asr.finish_seconds + 1)
+        await self._deliverer.flush(5)
+        await self._undo.aclose()
+        log.info("stopped")
+
+    # inside
+
+    async def _engine(self) -> Engine:
+        asr = self._settings.asr
+        if asr.engine == "palatine":
+            return PalatineEngine(asr.palatine, connect_seconds=asr.connect_seconds)
+        server = EmbeddedServer(asr.embedded, self._on_recogniser)
+        await server.start()
+        self._undo.push_async_callback(server.stop)
+        local = Palatine.model_validate(
+            {"url": server.url, "token": server.token, "language": "en", "codec": asr.palatine.codec}
+        )
+        return PalatineEngine(local, connect_seconds=asr.connect_seconds, name="embedded")
+
+    def _setup(self) -> messages.Setup:
+        sip = self._settings.sip
+        return messages.Setup(
+            listen=list(sip.listen),
+            advertise=sip.advertise,
+            networks=[str(network) for peer in sip.peers for network in peer.networks],
+            max_calls=sip.max_calls,
+            retry_after=sip.retry_after,
+            user_agent=USER_AGENT,
+            log_level=sip.log_level,
+        )
+
+    def _on_signalling(self, message: messages.Message) -> None:
+        match message:
+            case messages.StackLog(level, text):
+                (log.error, log.warning, log.info)[min(level, 3) - 1]("sip_stack", text=text)
+            case messages.Ready():
+                log.info("signalling_up", listening=message.listening)
+            case _:
+                self._switchboard.on_message(message)
+
+    def _on_recogniser(self, state: State, text: str) -> None:
+        (log.warning if state is State.LOST else log.info)("recogniser", state=str(state), text=text)
+
+    def _on_signalling_lost(self) -> None:
+        log.error("signalling_lost", text="the signalling process died; calls that are up keep their transcription")
+        self._metrics.signalling_lost()
+        self._switchboard.on_signalling_lost()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            self._switchboard.tick()
+            self._metrics.chunks_dropped(self._receiver.dropped())
+
+    async def _idle(self, seconds: float) -> bool:
+        """Waits until no leg is up; returns whether that came in time."""
+        idle = asyncio.ensure_future(self._switchboard.idle.wait())
+        hurry = asyncio.ensure_future(self._hurry.wait())
+        await asyncio.wait({idle, hurry}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        idle.cancel()
+        hurry.cancel()
+        return self._switchboard.idle.is_set()
+
+    def _signalled(self) -> None:
+        if self._stopping.is_set():
+            self._hurry.set()
+        self._stopping.set()
+
+    def _watch(self) -> None:
+        """Adds the gauges that read the parts, and says what is running."""
+        self._metrics.gauge("calls", "Calls that are not over", lambda: len(self._registry))
+        self._metrics.gauge("legs", "Legs that are connected", lambda: self._switchboard.legs)
+        if self.ready is not None:
+            self._metrics.build(pjsip=self.ready.version, build=self.ready.build)

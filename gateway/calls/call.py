@@ -1,0 +1,256 @@
+"""A call: its legs, its numbered events, and the whole of what was said."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+from uuid_utils.compat import uuid7
+
+from gateway import events
+from gateway.asr.engine import Failure
+from gateway.calls.identity import Identity
+from gateway.calls.leg import Leg
+from gateway.media.chunks import SAMPLE_RATE, Digit, Kind
+from gateway.media.stats import StreamStats
+from gateway.media.timeline import milliseconds, wall_clock
+from gateway.transcripts.utterances import Change, Update
+
+log = structlog.get_logger()
+
+# How far the engine's own count of audio may lie from what was sent before the transcript is called incomplete: one
+# block of Palatine's (seconds).
+COUNT_TOLERANCE = 0.3
+
+_WORDS = {
+    Change.PARTIAL: events.TranscriptPartial,
+    Change.FINAL: events.TranscriptFinal,
+    Change.REFINED: events.TranscriptRefined,
+}
+
+
+class Watcher(Protocol):
+    """Who is told what the calls go through, apart from their events: the metrics."""
+
+    def audio_written(self, arrived: int, now: int) -> None:
+        """Audio was written to a recogniser; see ``Observer.asr_written``."""
+
+    def words_settled(self, event: events.Event, spoken_ns: int | None) -> None:
+        """An utterance became final.
+
+        Args:
+            event: Its event.
+            spoken_ns: When its last sample was due, monotonic nanoseconds; None when the leg has no anchor.
+        """
+
+    def asr_lost(self, engine: str, code: str) -> None:
+        """A recogniser's session was lost."""
+
+    def leg_accounted(self, leg: events.LegMedia) -> None:
+        """A leg is over, and this is what became of its audio."""
+
+
+class Call:
+    """One call.
+
+    Args:
+        identity: What its first INVITE said.
+        publish: Takes its events.
+        watcher: Told of latencies.
+        on_done: Called when the last event is out.
+
+    Attributes:
+        id: The gateway's own id.
+        legs: All its legs, those that are over too.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        publish: Callable[[events.Event], None],
+        watcher: Watcher,
+        on_done: Callable[[Call], None],
+    ) -> None:
+        self.id = str(uuid7())
+        self.key = identity.key
+        self.legs: list[Leg] = []
+        self._identity = identity
+        self._publish = publish
+        self._watcher = watcher
+        self._on_done = on_done
+        self._seq = 0
+        self._answered = 0.0
+        self._ended = False
+        self._up: set[int] = set()
+        self._words: dict[tuple[int, int], events.Words] = {}
+        self._media: dict[int, events.LegMedia] = {}
+        self.log = log.bind(call=self.id)
+
+    @property
+    def up(self) -> bool:
+        """Whether a leg is still connected."""
+        return bool(self._up)
+
+    @property
+    def ended(self) -> bool:
+        """Whether ``call.ended`` is out: no leg can join any more."""
+        return self._ended
+
+    def free_name(self, name: str) -> str:
+        """Returns the name, with a number behind it where another leg has it already."""
+        taken = {leg.name for leg in self.legs}
+        number = 2
+        free = name
+        while free in taken:
+            free = f"{name}-{number}"
+            number += 1
+        return free
+
+    def add(self, leg: Leg) -> None:
+        """Adds a leg that was answered."""
+        first = not self.legs
+        self.legs.append(leg)
+        self._up.add(leg.number)
+        self.log.info("leg_up", leg=leg.name, codec=leg.codec, sip_call_id=leg.sip_call_id)
+        if first:
+            self._answered = time.monotonic()
+            self._emit(events.CallStarted(leg=leg.name, codec=leg.codec))
+        else:
+            self._emit(events.CallUpdated(leg=leg.name, change="leg_added"))
+
+    def hold(self, leg: Leg, *, held: bool) -> None:
+        """Says that the peer put a leg on hold or took it off."""
+        if held != leg.held:
+            leg.held = held
+            self._emit(events.CallUpdated(leg=leg.name, change="held" if held else "resumed"))
+
+    def hung_up(self, leg: Leg) -> None:
+        """Says that a leg's dialog is over; its last words may still come."""
+        self._up.discard(leg.number)
+        self.log.info("leg_down", leg=leg.name)
+        self._emit(events.CallUpdated(leg=leg.name, change="leg_ended"))
+
+    def end(self, reason: str) -> None:
+        """Ends the call: no leg is up, and none is waited for."""
+        self._ended = True
+        seconds = round(time.monotonic() - self._answered, 3)
+        self.log.info("call_ended", reason=reason, seconds=seconds)
+        self._emit(events.CallEnded(reason=reason, seconds=seconds))
+        self._complete()
+
+    def account(self, leg: Leg, stats: StreamStats) -> None:
+        """Enters what the receiver counted, once the leg's last chunk is out."""
+        self._media[leg.number] = events.LegMedia(
+            leg=leg.name,
+            duration=leg.timeline.duration,
+            received=leg.timeline.total(Kind.RECEIVED),
+            concealed=leg.timeline.total(Kind.CONCEALED),
+            paused=leg.paused(),
+            sent=0,
+            withheld=0,
+            unrecognised=0,
+            recognised_seconds=None,
+            packets=stats.packets,
+            lost=stats.lost,
+            late=stats.late,
+            duplicates=stats.duplicates,
+            foreign=stats.foreign + stats.wrong_payload_type + stats.malformed,
+        )
+
+    # what the legs tell
+
+    def leg_words(self, leg: Leg, update: Update) -> None:
+        """Words changed or settled."""
+        words = _WORDS[update.change](
+            leg=leg.name,
+            utterance=update.number,
+            revision=update.revision,
+            text=update.text,
+            start_ms=milliseconds(update.start),
+            end_ms=milliseconds(update.end),
+            time=leg.timeline.wall(update.start),
+        )
+        event = self._emit(words)
+        if update.change is not Change.PARTIAL:
+            self._words[leg.number, update.number] = events.Words.model_validate(words.model_dump(exclude={"type"}))
+        if update.change is Change.FINAL:
+            self._watcher.words_settled(event, leg.timeline.monotonic_ns(update.end))
+
+    def leg_key(self, leg: Leg, digit: Digit) -> None:
+        """A key was pressed."""
+        start, length = milliseconds(digit.first), milliseconds(digit.samples)
+        self._emit(events.LegDtmf(leg=leg.name, key=digit.key, start_ms=start, duration_ms=length))
+
+    def leg_degraded(self, leg: Leg, failure: Failure, *, retrying: bool) -> None:
+        """The leg lost its recogniser."""
+        self.log.warning("asr_degraded", leg=leg.name, code=failure.code, text=failure.text, retrying=retrying)
+        self._watcher.asr_lost(leg.engine, failure.code)
+        self._emit(
+            events.AsrDegraded(leg=leg.name, engine=leg.engine, code=failure.code, text=failure.text, retrying=retrying)
+        )
+
+    def leg_recovered(self, leg: Leg, lost: int) -> None:
+        """The leg has a recogniser again."""
+        self.log.info("asr_recovered", leg=leg.name, lost_ms=milliseconds(lost))
+        self._emit(events.AsrRecovered(leg=leg.name, engine=leg.engine, lost_ms=milliseconds(lost)))
+
+    def leg_written(self, arrived: int, now: int) -> None:
+        """Audio was written."""
+        self._watcher.audio_written(arrived, now)
+
+    def leg_done(self, leg: Leg) -> None:  # noqa: ARG002 (all legs are looked at)
+        """A leg's last words are out."""
+        self._complete()
+
+    # inside
+
+    def _complete(self) -> None:
+        if not self._ended or any(leg.summary is None or leg.number not in self._media for leg in self.legs):
+            return
+        media = [self._accounted(leg) for leg in self.legs]
+        for leg in media:
+            self._watcher.leg_accounted(leg)
+        words = sorted(self._words.values(), key=lambda said: (said.time, said.leg, said.utterance))
+        complete = all(_complete(leg) for leg in media)
+        self._emit(events.TranscriptCompleted(utterances=words, legs=media, complete=complete))
+        self.log.info("transcript_completed", complete=complete, utterances=len(words))
+        self._on_done(self)
+
+    def _accounted(self, leg: Leg) -> events.LegMedia:
+        media, summary = self._media[leg.number], leg.summary
+        assert summary is not None  # noqa: S101 (asked by the caller)
+        return media.model_copy(
+            update={
+                "sent": summary.sent,
+                "withheld": leg.withheld(),
+                "unrecognised": summary.unrecognised,
+                "recognised_seconds": summary.recognised_seconds,
+            }
+        )
+
+    def _emit(self, data: events.Body) -> events.Event:
+        if not isinstance(data, events.TranscriptPartial):
+            self._seq += 1
+        event = events.Event(
+            id=str(uuid7()), time=wall_clock(time.monotonic_ns()), call=self._info(), seq=self._seq, data=data
+        )
+        self._publish(event)
+        return event
+
+    def _info(self) -> events.CallInfo:
+        return events.CallInfo(
+            id=self.id,
+            sip_call_ids=[leg.sip_call_id for leg in self.legs],
+            from_number=self._identity.from_number,
+            to_number=self._identity.to_number,
+            headers=self._identity.headers,
+        )
+
+
+def _complete(leg: events.LegMedia) -> bool:
+    """Whether the engine accounts for all the audio that the leg sent."""
+    if leg.unrecognised or leg.recognised_seconds is None:
+        return leg.sent == 0 and not leg.unrecognised
+    return abs(leg.recognised_seconds - leg.sent / SAMPLE_RATE) <= COUNT_TOLERANCE

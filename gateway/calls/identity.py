@@ -1,0 +1,75 @@
+"""Who calls whom, and which call a dialog belongs to: read from the INVITE, without I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.config import Calls
+from gateway.sip.messages import Incoming
+
+_USER = re.compile(r"<?(?:sips?|tel):([^@;>\s]*)", re.IGNORECASE)
+_SAFE = re.compile(r"[^\w.@+-]")
+LONGEST_NAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an INVITE says about its call.
+
+    Attributes:
+        key: Dialogs with the same key are legs of one call; empty for a call of its own.
+        leg: The leg's name.
+        from_number: The caller, by P-Asserted-Identity (RFC 3325) before From.
+        to_number: The dialled number: the user part of To.
+        headers: The chosen headers, by lower-case name; of several values the first.
+    """
+
+    key: str
+    leg: str
+    from_number: str
+    to_number: str
+    headers: dict[str, str]
+
+
+def user_of(uri: str) -> str:
+    """Returns the user part of a SIP or tel URI, alone or in a name-addr; empty where there is none."""
+    match = _USER.search(uri)
+    return match[1] if match else ""
+
+
+def identify(incoming: Incoming, settings: Calls) -> Identity:
+    """Reads an INVITE.
+
+    Headers group dialogs before the pattern on the request URI does; what the peer names a leg or a call is cut to 64
+    harmless characters, since it ends up in logs and events.
+
+    Args:
+        incoming: The INVITE.
+        settings: Which headers and which pattern count.
+    """
+    key = _name(_first(incoming.headers, settings.call_header))
+    leg = _name(_first(incoming.headers, settings.leg_header))
+    if not key and settings.uri_pattern:
+        match = re.fullmatch(settings.uri_pattern, user_of(incoming.request_uri))
+        if match is not None:
+            key, leg = _name(match["call"]), _name(match["leg"])
+    asserted = _first(incoming.headers, "p-asserted-identity")
+    chosen = {name.lower(): _first(incoming.headers, name) for name in settings.headers}
+    return Identity(
+        key=key,
+        leg=leg or "caller",
+        from_number=user_of(asserted) or user_of(incoming.from_uri),
+        to_number=user_of(incoming.to_uri),
+        headers={name: value for name, value in chosen.items() if value},
+    )
+
+
+def _first(headers: Mapping[str, list[str]], name: str) -> str:
+    values = headers.get(name.lower()) if name else None
+    return values[0].strip() if values else ""
+
+
+def _name(text: str) -> str:
+    return _SAFE.sub("_", text)[:LONGEST_NAME]

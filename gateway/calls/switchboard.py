@@ -1,0 +1,287 @@
+"""Where signalling, media and calls meet: what happens when a dialog begins, changes and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Protocol
+
+import structlog
+
+from gateway.asr.engine import Engine
+from gateway.calls.call import Call
+from gateway.calls.identity import Identity, identify
+from gateway.calls.leg import Leg
+from gateway.calls.registry import Registry
+from gateway.config import Settings
+from gateway.media.chunks import Chunk, Digit
+from gateway.media.ports import Lease, NoFreePortError, PortPool
+from gateway.media.receiver import Receiver
+from gateway.sip import messages
+
+log = structlog.get_logger()
+
+# RTP that was under way when the BYE overtook it is still taken (seconds).
+STRAGGLERS = 0.1
+# How often legs are told that time passes, for what no packet announces (seconds).
+TICK = 0.2
+
+
+class Signalling(Protocol):
+    """The link to the signalling process, as far as it is needed here."""
+
+    def send(self, message: messages.Message) -> None:
+        """Sends a command."""
+
+
+class Counters(Protocol):
+    """What the metrics count here."""
+
+    def call_refused(self, cause: str) -> None:
+        """An INVITE was refused."""
+
+    def leg_up(self) -> None:
+        """A leg was answered."""
+
+    def leg_down(self, reason: str) -> None:
+        """A leg ended."""
+
+
+@dataclass(slots=True)
+class _Dialog:
+    """A dialog from its INVITE on, and what hangs on it."""
+
+    number: int
+    incoming: messages.Incoming
+    identity: Identity
+    lease: Lease
+    media: messages.Media | None = None
+    leg: Leg | None = None
+    call: Call | None = None
+    early: list[Chunk | Digit] = field(default_factory=list)
+    signalling_lost: bool = False
+    ending: str = ""
+    since: float = 0.0
+
+
+class Switchboard:
+    """Turns the events of signalling and media into calls.
+
+    Args:
+        settings: The configuration.
+        engine: Who recognises.
+        registry: The calls.
+        receiver: Takes the RTP.
+        counters: The metrics.
+    """
+
+    def __init__(
+        self, settings: Settings, engine: Engine, registry: Registry, receiver: Receiver, counters: Counters
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._registry = registry
+        self._receiver = receiver
+        self._counters = counters
+        media = settings.media
+        self._ports = PortPool(media.address, media.port_min, media.port_max, media.quarantine_seconds)
+        self._dialogs: dict[int, _Dialog] = {}  # by the signalling process's number
+        self._legs: dict[int, _Dialog] = {}  # by the receiver's number
+        self._numbers = count(1)
+        self._loop = asyncio.get_running_loop()
+        self._signalling: Signalling | None = None
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    def connect(self, signalling: Signalling) -> None:
+        """Takes the link through which commands go."""
+        self._signalling = signalling
+
+    @property
+    def legs(self) -> int:
+        """Legs that are connected."""
+        return len(self._legs)
+
+    # signalling
+
+    def on_message(self, message: messages.Message) -> None:
+        """Takes an event of the signalling process."""
+        match message:
+            case messages.Incoming():
+                self._incoming(message)
+            case messages.Media():
+                self._media(message)
+            case messages.Established(dialog):
+                self._established(dialog)
+            case messages.Ended():
+                self._ended(message)
+            case messages.Refused(code, cause, source):
+                self._counters.call_refused(cause)
+                log.warning("call_refused", code=code, cause=cause, source=source)
+
+    def on_signalling_lost(self) -> None:
+        """The signalling process died: its dialogs are gone, the media of their legs may go on."""
+        for dialog in self._dialogs.values():
+            dialog.signalling_lost = True
+            if dialog.leg is None:
+                self._release(dialog)
+        self._dialogs.clear()
+
+    def _incoming(self, incoming: messages.Incoming) -> None:
+        if self._signalling is None:
+            return
+        try:
+            lease = self._ports.lease(time.monotonic())
+        except NoFreePortError as error:
+            self._counters.call_refused("no_port")
+            log.error("call_refused", code=503, cause="no_port", text=str(error))
+            retry_after = self._settings.sip.retry_after
+            self._signalling.send(messages.Reject(incoming.dialog, 503, retry_after))
+            return
+        identity = identify(incoming, self._settings.calls)
+        self._dialogs[incoming.dialog] = _Dialog(next(self._numbers), incoming, identity, lease)
+        self.idle.clear()
+        address = self._settings.media.advertise or self._settings.media.address
+        self._signalling.send(messages.Accept(incoming.dialog, address, lease.port))
+
+    def _media(self, media: messages.Media) -> None:
+        dialog = self._dialogs.get(media.dialog)
+        if dialog is None:
+            return
+        codecs = {int(payload_type): codec for payload_type, codec in media.codecs.items()}
+        remote = (media.remote_address, media.remote_port) if media.remote_port else None
+        events = {"telephone_event": media.telephone_event, "comfort_noise": media.comfort_noise}
+        first, dialog.media = dialog.media is None, media
+        if first:
+            self._receiver.add(dialog.number, dialog.lease.rtp.fileno(), codecs=codecs, remote=remote, **events)
+            self._legs[dialog.number] = dialog
+        else:
+            self._receiver.update(dialog.number, codecs=codecs, remote=remote, **events)
+            if dialog.leg is not None and dialog.call is not None:
+                dialog.call.hold(dialog.leg, held=media.held)
+
+    def _established(self, number: int) -> None:
+        dialog = self._dialogs.get(number)
+        if dialog is None or dialog.media is None or dialog.leg is not None:
+            return
+        codec = next(iter(dialog.media.codecs.values()))
+        call = self._registry.call_for(dialog.identity)
+        name = call.free_name(dialog.identity.leg)
+        dialog.leg = Leg(
+            dialog.number, name, dialog.incoming.sip_call_id, codec, self._engine, self._settings, owner=call
+        )
+        dialog.call = call
+        dialog.since = time.monotonic()
+        call.add(dialog.leg)
+        self._counters.leg_up()
+        call.hold(dialog.leg, held=dialog.media.held)
+        early, dialog.early = dialog.early, []
+        for item in early:
+            self._hand_over(dialog, item)
+
+    def _ended(self, ended: messages.Ended) -> None:
+        dialog = self._dialogs.pop(ended.dialog, None)
+        if dialog is None:
+            return
+        if ended.reason == "failed":
+            log.warning("dialog_failed", code=ended.code, text=ended.text, sip_call_id=dialog.incoming.sip_call_id)
+        self._end(dialog, ended.reason)
+
+    # media
+
+    def on_media(self) -> None:
+        """Takes what the receiver has ready."""
+        for item in self._receiver.drain():
+            dialog = self._legs.get(item.leg)
+            if dialog is not None:
+                self._hand_over(dialog, item)
+
+    def _hand_over(self, dialog: _Dialog, item: Chunk | Digit) -> None:
+        last = isinstance(item, Chunk) and item.last
+        if dialog.leg is None or dialog.call is None:
+            # Peers send from the 200 on, words and all. The ACK comes, or the dialog ends, within 32 s (RFC 3261,
+            # timer H), which bounds this.
+            dialog.early.append(item)
+            if last:
+                self._release(dialog)
+        elif isinstance(item, Digit):
+            dialog.leg.digit(item)
+        else:
+            dialog.leg.chunk(item)
+            if last:
+                dialog.call.account(dialog.leg, self._receiver.stats(item.leg))
+                self._hung_up(dialog)
+
+    def tick(self) -> None:
+        """Lets time pass; to be called every ``TICK`` seconds."""
+        now = time.monotonic()
+        limit = self._settings.calls.rtp_timeout_seconds
+        for dialog in list(self._legs.values()):
+            if dialog.leg is None:
+                continue
+            dialog.leg.tick()
+            if not limit or dialog.ending or (dialog.leg.held and not dialog.signalling_lost):
+                continue
+            heard = self._receiver.stats(dialog.number).last_arrival / 1e9
+            if now - max(heard, dialog.since) > limit:
+                self._silent(dialog)
+
+    def hang_up_all(self) -> None:
+        """Ends every dialog, because the gateway goes down."""
+        for number, dialog in list(self._dialogs.items()):
+            dialog.ending = dialog.ending or "drained"
+            if self._signalling is not None:
+                self._signalling.send(messages.Hangup(number))
+        for dialog in list(self._legs.values()):
+            if dialog.signalling_lost:
+                self._end(dialog, "signalling_lost")
+
+    def close(self) -> None:
+        """Drops every leg at once."""
+        for dialog in self._legs.values():
+            if dialog.leg is not None:
+                dialog.leg.abort()
+
+    # inside
+
+    def _silent(self, dialog: _Dialog) -> None:
+        """Ends a leg that gets no RTP any more."""
+        if dialog.signalling_lost:
+            self._end(dialog, "signalling_lost")
+            return
+        dialog.ending = "rtp_timeout"
+        log.warning("rtp_timeout", sip_call_id=dialog.incoming.sip_call_id)
+        for number, known in self._dialogs.items():
+            if known is dialog and self._signalling is not None:
+                self._signalling.send(messages.Hangup(number))
+
+    def _end(self, dialog: _Dialog, reason: str) -> None:
+        dialog.ending = dialog.ending or reason
+        if dialog.media is None:
+            self._release(dialog)
+        else:
+            self._loop.call_later(STRAGGLERS, self._receiver.remove, dialog.number)
+
+    def _hung_up(self, dialog: _Dialog) -> None:
+        """The last chunk of a leg is out."""
+        call, leg = dialog.call, dialog.leg
+        self._release(dialog)
+        if call is None or leg is None:
+            return
+        self._counters.leg_down(dialog.ending)
+        call.hung_up(leg)
+        if not call.up:
+            wait = self._settings.calls.linger_seconds if call.key else 0.0
+            self._loop.call_later(wait, self._end_call, call, dialog.ending)
+
+    def _end_call(self, call: Call, reason: str) -> None:
+        if not call.up and not call.ended:
+            call.end(reason)
+
+    def _release(self, dialog: _Dialog) -> None:
+        self._legs.pop(dialog.number, None)
+        self._ports.release(dialog.lease, time.monotonic())
+        if not self._legs and not self._dialogs:
+            self.idle.set()

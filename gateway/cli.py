@@ -1,0 +1,89 @@
+"""The command ``asr-gateway``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import uvloop
+
+from gateway import config
+
+# Subcommands with a module of their own, imported only when asked for: each needs packages that others do without.
+MODULES = {
+    "call": ("gateway.sip.caller", "place a test call that plays sound files"),
+    "asr-server": ("gateway.asr.embedded.__main__", "serve the embedded recogniser with Palatine's protocol"),
+    "consume": ("gateway.delivery.consumer", "receive webhooks, verify and print them"),
+    "demo": ("gateway.demo", "show the whole way of a call on this machine, from the INVITE to the webhook"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: Its arguments; those of the process when None.
+
+    Returns:
+        The exit status.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(prog="asr-gateway", description="Live transcripts of the calls on a SIP trunk.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _config_argument(commands.add_parser("run", help="take calls until SIGTERM"))
+    _config_argument(
+        commands.add_parser("check-config", help="print every fault of the configuration, or what is in effect")
+    )
+    for name, (module, text) in MODULES.items():
+        command = commands.add_parser(name, help=text)
+        if arguments and arguments[0] == name:
+            try:
+                importlib.import_module(module).add_arguments(command)
+            except ModuleNotFoundError as error:
+                print(f"asr-gateway {name}: {error.name} is not installed; see the README", file=sys.stderr)
+                return 1
+    args = parser.parse_args(arguments)
+    if args.command in MODULES:
+        return int(importlib.import_module(MODULES[args.command][0]).run(args))
+    try:
+        settings = config.load(args.config)
+    except config.ConfigError as error:
+        count = len(error.faults)
+        print(f"{count} fault{'s' if count > 1 else ''} in the configuration:", file=sys.stderr)
+        for fault in error.faults:
+            print(f"  {fault}", file=sys.stderr)
+        return 2
+    if args.command == "check-config":
+        print(json.dumps(settings.shown(), indent=2, ensure_ascii=False))
+        return 0
+    return _run(settings)
+
+
+def _config_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, help="the TOML file; without it, defaults and the environment")
+
+
+def _run(settings: config.Settings) -> int:
+    from gateway.app import Gateway, StartError
+    from gateway.telemetry import logs
+
+    logs.configure(settings.telemetry)
+
+    async def serve() -> None:
+        gateway = Gateway(settings)
+        await gateway.start()
+        await gateway.run()
+
+    try:
+        uvloop.run(serve())
+    except StartError as error:
+        print(f"asr-gateway: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,266 @@
+"""Utterances out of a text that only accumulates (Palatine's): pure, time and audio position come in as arguments.
+
+The engine says neither where an utterance ends nor when its words were spoken. Both come from the leg's own speech
+activity: an utterance is over when, after it, nobody has spoken for ``pause`` samples and no more text can come for it;
+it reaches from the start of its first stretch of speech to the end of its last one. That no more text can come shows in
+the engine saying the same text again after the pause (it speaks up after each block that it has worked through); only
+where it falls silent does a timer decide. Whatever the engine rewrites later in
+words that were already final goes out as a revision of that utterance, so that the latest revisions of all utterances,
+one after the other, are always exactly the engine's text.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from enum import Enum
+
+from gateway.media.activity import Segment
+
+# Text that comes this soon after speech began again still belongs to the utterance before (samples; 300 ms is one
+# block of the engine: it cannot have heard a word of the new one).
+OLD_WORDS = 2400
+# Without any speech activity for a text, it is taken to have been spoken this long before it was shown (samples).
+UNHEARD = 4000
+# Stretches of speech that brought no words for so long were no speech (samples).
+STALE = 40000
+
+
+class Change(Enum):
+    """What happened to an utterance."""
+
+    PARTIAL = "partial"
+    FINAL = "final"
+    REFINED = "refined"
+
+
+@dataclass(slots=True)
+class Utterance:
+    """One utterance of a leg.
+
+    Attributes:
+        number: From 1, in order.
+        text: Its words as they stand.
+        start: First sample on the leg's clock.
+        end: One past the last sample.
+        revision: How many texts it has had.
+    """
+
+    number: int
+    text: str
+    start: int
+    end: int
+    revision: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A change to tell, with the utterance as it was then.
+
+    Attributes:
+        change: What happened.
+        number: The utterance's number.
+        text: Its words.
+        start: First sample on the leg's clock.
+        end: One past the last sample.
+        revision: Which text of this utterance it is, from 1.
+    """
+
+    change: Change
+    number: int
+    text: str
+    start: int
+    end: int
+    revision: int
+
+
+@dataclass(slots=True)
+class _Cut:
+    """The place after a pause where the utterance will end once its text has settled."""
+
+    end: int
+    since: float
+    resumed: int | None = None  # where speech began again meanwhile
+
+
+@dataclass(slots=True)
+class UtteranceBuilder:
+    """Makes the utterances of one leg.
+
+    Attributes:
+        pause: Samples without speech that end an utterance.
+        settle: Seconds of the engine's silence after the pause that make a text final, too.
+        longest: Samples after which an utterance is cut even without a pause.
+    """
+
+    pause: int
+    settle: float
+    longest: int
+    _finals: list[Utterance] = field(default_factory=list)  # of the present engine session
+    _words: list[str] = field(default_factory=list)  # theirs, in one row
+    _ends: list[int] = field(default_factory=list)  # for each, how many words of the row come before its end
+    _tail: list[str] = field(default_factory=list)  # words after the last final
+    _segments: list[Segment] = field(default_factory=list)  # speech after the last final
+    _count: int = 0
+    _revision: int = 0
+    _changed: float = 0.0
+    _appeared: int = 0
+    _cut: _Cut | None = None
+    _settled: int = 0
+
+    @property
+    def settled(self) -> int:
+        """The sample before which all words are final."""
+        return self._settled
+
+    def speech(self, segment: Segment) -> None:
+        """Takes a stretch of speech that has just begun; its end is read from it as it grows."""
+        self._segments.append(segment)
+        if self._cut is not None and self._cut.resumed is None:
+            self._cut.resumed = segment.start
+
+    def restart(self) -> list[Update]:
+        """Begins with a new engine session, which hears everything from ``settled`` on again.
+
+        Returns:
+            The open utterance emptied, where something of it had been shown.
+        """
+        shown = bool(self._tail)
+        self._finals, self._words, self._ends, self._tail = [], [], [], []
+        self._cut = None
+        return [self._partial(self._settled)] if shown else []
+
+    def text(self, full: str, position: int, now: float) -> list[Update]:
+        """Takes the engine's whole text of this session.
+
+        Args:
+            full: The accumulated text.
+            position: Samples of the leg's clock so far.
+            now: Seconds on any steady clock.
+
+        Returns:
+            What changed.
+        """
+        words = full.split()
+        updates: list[Update] = []
+        cut = self._cut
+        if self._tail and cut is not None and cut.resumed is not None and position - cut.resumed > OLD_WORDS:
+            updates += self._finalise(cut.end)
+        if words[: len(self._words)] != self._words:
+            updates += self._rewrite(words)
+        tail = words[len(self._words) :]
+        if tail == self._tail:
+            if tail and self._cut is not None:
+                updates += self._finalise(self._cut.end)
+            return updates
+        if not self._tail:
+            self._appeared = position
+            self._drop_stale(position)
+        self._tail, self._changed = tail, now
+        updates.append(self._partial(position))
+        return updates
+
+    def tick(self, position: int, now: float) -> list[Update]:
+        """Lets time pass: finds pauses and finalises what has settled.
+
+        Args:
+            position: Samples of the leg's clock so far.
+            now: Seconds on the clock that ``text`` is told.
+        """
+        updates: list[Update] = []
+        last = self._segments[-1] if self._segments else None
+        if self._cut is None:
+            if last is not None and not last.open and position - last.end >= self.pause:
+                self._cut = _Cut(last.end, now)
+            elif last is None and self._tail and position - self._appeared >= self.pause:
+                self._cut = _Cut(position, now)
+            elif self._tail and self._segments and position - self._segments[0].start >= self.longest:
+                updates += self._finalise(self._best_cut(position))
+        if self._cut is not None and self._tail and now - max(self._cut.since, self._changed) >= self.settle:
+            updates += self._finalise(self._cut.end)
+        elif self._cut is not None and not self._tail and position - self._cut.end >= STALE:
+            self._forget_segments(self._cut.end)
+        return updates
+
+    def finish(self, position: int) -> list[Update]:
+        """The engine has said all: whatever is open is final now."""
+        if not self._tail:
+            return []
+        return self._finalise(max((segment.end for segment in self._segments), default=position))
+
+    # inside
+
+    def _best_cut(self, position: int) -> int:
+        closed = [segment.end for segment in self._segments if not segment.open]
+        return closed[-1] if closed else position
+
+    def _drop_stale(self, position: int) -> None:
+        while len(self._segments) > 1 and not self._segments[0].open and position - self._segments[0].end > STALE:
+            del self._segments[0]
+
+    def _start(self, position: int) -> int:
+        if self._segments:
+            return max(self._segments[0].start, self._settled)
+        return max(self._settled, min(position, self._appeared) - UNHEARD)
+
+    def _partial(self, position: int) -> Update:
+        self._revision += 1
+        start = self._start(position)
+        end = max((segment.end for segment in self._segments), default=position)
+        return Update(Change.PARTIAL, self._count + 1, " ".join(self._tail), start, max(start, end), self._revision)
+
+    def _finalise(self, end: int) -> list[Update]:
+        start = self._start(end)
+        end = max(start, end)
+        self._count += 1
+        utterance = Utterance(self._count, " ".join(self._tail), start, end, self._revision + 1)
+        self._finals.append(utterance)
+        self._words += self._tail
+        self._ends.append(len(self._words))
+        self._tail, self._revision = [], 0
+        self._forget_segments(end)
+        self._settled = max(self._settled, end)
+        return [_update(Change.FINAL, utterance)]
+
+    def _forget_segments(self, end: int) -> None:
+        self._cut = None
+        self._segments = [segment for segment in self._segments if segment.open or segment.end > end]
+
+    def _rewrite(self, words: list[str]) -> list[Update]:
+        """Moves the boundaries of final utterances to where they lie in a text that was rewritten."""
+        old = self._words + self._tail
+        moved = _moved(self._ends, old, words)
+        updates, first = [], 0
+        for utterance, end in zip(self._finals, moved, strict=True):
+            text = " ".join(words[first:end])
+            if text != utterance.text:
+                utterance.text = text
+                utterance.revision += 1
+                updates.append(_update(Change.REFINED, utterance))
+            first = end
+        self._words, self._ends = words[:first], moved
+        return updates
+
+
+def _update(change: Change, utterance: Utterance) -> Update:
+    return Update(change, utterance.number, utterance.text, utterance.start, utterance.end, utterance.revision)
+
+
+def _moved(ends: list[int], old: list[str], new: list[str]) -> list[int]:
+    """Returns where boundaries between words of ``old`` lie in ``new``.
+
+    A boundary inside a replaced stretch keeps its share of it; one at its edge stays at the edge.
+    """
+    blocks = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    starts = [block[1] for block in blocks]
+    moved = []
+    for end in ends:
+        index = max(bisect_right(starts, end) - 1, 0)
+        # at an edge the boundary belongs to what it closes
+        while index and blocks[index][1] == end:
+            index -= 1
+        _, old_from, old_to, new_from, new_to = blocks[index]
+        share = (end - old_from) / (old_to - old_from) if old_to > old_from else 1.0
+        moved.append(new_from + round(share * (new_to - new_from)))
+    return moved

@@ -1,0 +1,193 @@
+"""The Palatine client against a real server with the documented protocol."""
+
+import asyncio
+import json
+
+import pytest
+
+from gateway.asr.engine import End, EngineEvent, Failure, Partial, Ready
+from gateway.asr.palatine import PalatineEngine, address_of
+from gateway.config import Palatine
+from tests.peers.palatine_server import PalatineServer, Session, refuse, spoken, until
+
+TOKEN = "tok-Secret-1"
+
+
+class Heard(list[EngineEvent]):
+    def __call__(self, event: EngineEvent) -> None:
+        self.append(event)
+
+    @property
+    def failure(self) -> Failure | None:
+        return next((event for event in self if isinstance(event, Failure)), None)
+
+
+def engine(server: PalatineServer, **settings: object) -> PalatineEngine:
+    values = {"url": server.url, "token": TOKEN, **settings}
+    return PalatineEngine(Palatine.model_validate(values), connect_seconds=2)
+
+
+async def failure_of(server: PalatineServer, **settings: object) -> Failure:
+    heard = Heard()
+    engine(server, **settings).open("alaw", heard)
+    await until(lambda: heard.failure is not None)
+    assert heard.failure is not None
+    return heard.failure
+
+
+@pytest.mark.parametrize("codec", ["alaw", "mulaw"])
+async def test_a_session_sends_the_bytes_as_they_are_and_reads_on_to_final(codec: str) -> None:
+    audio = spoken([1, 2, 3])
+    async with PalatineServer() as server:
+        heard = Heard()
+        session = engine(server).open(codec, heard)
+        await until(lambda: Ready() in heard)
+        for start in range(0, len(audio), 800):
+            session.send(audio[start : start + 800])
+        session.finish()
+        await until(lambda: any(isinstance(event, End) for event in heard))
+        (seen,) = server.sessions
+    assert bytes(seen.audio) == audio
+    assert set(seen.messages) == {800}
+    assert seen.query == {
+        "model": "palatine_stream", "language": "ru", "sample_rate": "8000", "codec": codec, "channels": "1"
+    }  # fmt: skip
+    assert heard[-2:] == [Partial("w1 w2 w3", accumulates=True), End(0.9)]
+
+
+async def test_the_token_goes_in_the_header_unless_the_query_is_asked_for() -> None:
+    async with PalatineServer() as server:
+        for auth in ("header", "query"):
+            heard = Heard()
+            session = engine(server, auth=auth).open("alaw", heard)
+            await until(lambda heard=heard: Ready() in heard)
+            session.abort()
+        in_header, in_query = server.sessions
+    assert in_header.headers["Authorization"] == f"Bearer {TOKEN}"
+    assert "token" not in in_header.query
+    assert in_query.query["token"] == TOKEN
+    assert "Authorization" not in in_query.headers
+
+
+async def test_linear16_is_decoded_before_it_is_sent() -> None:
+    async with PalatineServer() as server:
+        heard = Heard()
+        session = engine(server, codec="linear16").open("alaw", heard)
+        await until(lambda: Ready() in heard)
+        session.send(b"\xd5\x55\x00")
+        await until(lambda: bool(server.sessions[0].audio))
+        (seen,) = server.sessions
+    assert seen.query["codec"] == "linear16"
+    # ITU-T G.711: 0xD5 and 0x55 are the smallest steps, 0x00 is -5504
+    assert bytes(seen.audio) == b"".join(value.to_bytes(2, "little", signed=True) for value in (8, -8, -5504))
+
+
+@pytest.mark.parametrize(
+    ("code", "close", "retryable"),
+    [
+        ("AUTH_ERROR", 4001, False),
+        ("ML_SERVICE_ERROR", 4002, True),
+        ("PROCESSING_ERROR", 4000, True),
+        ("INTERNAL_ERROR", 4000, True),
+        ("DECODE_ERROR", 4000, False),
+    ],
+)
+async def test_an_error_is_told_once_with_what_can_be_done(code: str, close: int, retryable: bool) -> None:
+    async with PalatineServer() as server:
+        server.on_open = lambda session: refuse(session, code, close)
+        assert await failure_of(server) == Failure(code, f"told to: {code}", retryable)
+
+
+@pytest.mark.parametrize(
+    ("close", "code", "retryable"),
+    [(4000, "INTERNAL_ERROR", True), (4001, "AUTH_ERROR", False), (4002, "ML_SERVICE_ERROR", True),
+     (1011, "CONNECTION_LOST", True)],
+)  # fmt: skip
+async def test_a_bare_close_code_is_understood(close: int, code: str, retryable: bool) -> None:
+    async with PalatineServer() as server:
+        server.on_open = lambda session: session.socket.close(close, "told to")
+        failure = await failure_of(server)
+    assert (failure.code, failure.retryable) == (code, retryable)
+
+
+async def test_a_refused_codec_falls_back_to_linear16_once() -> None:
+    async def only_linear(session: Session) -> None:
+        if session.query["codec"] != "linear16":
+            await refuse(session, "UNSUPPORTED_CODEC", 4003)
+
+    async with PalatineServer() as server:
+        server.on_open = only_linear
+        palatine = engine(server)
+        first, second = Heard(), Heard()
+        palatine.open("mulaw", first)
+        await until(lambda: first.failure is not None)
+        palatine.open("mulaw", second)
+        await until(lambda: Ready() in second)
+        server.on_open = lambda session: refuse(session, "UNSUPPORTED_CODEC", 4003)
+        third = Heard()
+        palatine.open("mulaw", third)
+        await until(lambda: third.failure is not None)
+    assert [session.query["codec"] for session in server.sessions] == ["mulaw", "linear16", "linear16"]
+    assert first.failure is not None
+    assert first.failure.retryable
+    assert third.failure is not None
+    assert not third.failure.retryable
+
+
+@pytest.mark.parametrize("wrong", [{"sample_rate": 48000}, {"format": "linear16"}, {"channels": 2}])
+async def test_a_configuration_that_was_not_asked_for_is_an_error(wrong: dict[str, object]) -> None:
+    async with PalatineServer() as server:
+        server.config = wrong
+        failure = await failure_of(server)
+    assert failure.code == "WRONG_CONFIG"
+    assert not failure.retryable
+    assert str(wrong) in failure.text
+
+
+async def test_a_server_that_is_not_there_or_says_nothing_is_a_failure_in_time() -> None:
+    async def silent(_session: Session) -> None:
+        await asyncio.sleep(5)
+
+    async with PalatineServer() as server:
+        settings = Palatine.model_validate({"url": server.url})
+        server.on_open = silent
+        heard = Heard()
+        PalatineEngine(settings, connect_seconds=0.2).open("alaw", heard)
+        await until(lambda: heard.failure is not None, 2)
+        assert heard.failure is not None
+        assert heard.failure.retryable
+    gone = Heard()
+    PalatineEngine(settings, connect_seconds=2).open("alaw", gone)
+    await until(lambda: gone.failure is not None)
+    assert gone.failure is not None
+    assert gone.failure.code == "CONNECTION_LOST"
+
+
+@pytest.mark.parametrize("message", ["no json", "[1]", json.dumps({"type": "partial"}), json.dumps({"type": 1})])
+async def test_a_broken_message_costs_one_session_at_most(message: str) -> None:
+    async def broken(session: Session) -> None:
+        await session.socket.send(message)
+
+    async with PalatineServer() as server:
+        server.on_open = broken
+        heard = Heard()
+        engine(server).open("alaw", heard)
+        await until(lambda: bool(heard))
+    assert heard[0] == Ready() or isinstance(heard[0], Failure)
+
+
+async def test_an_empty_chunk_never_reaches_the_wire() -> None:
+    async with PalatineServer() as server:
+        heard = Heard()
+        session = engine(server).open("alaw", heard)
+        with pytest.raises(ValueError, match="empty message"):
+            session.send(b"")
+        session.abort()
+
+
+def test_a_url_keeps_its_own_parameters() -> None:
+    settings = Palatine.model_validate({"url": "wss://asr.example/x?tenant=7", "token": TOKEN})
+    url, headers = address_of(settings, "alaw")
+    assert url.startswith("wss://asr.example/x?tenant=7&model=palatine_stream&")
+    assert TOKEN not in url
+    assert headers == {"Authorization": f"Bearer {TOKEN}"}

@@ -1,0 +1,202 @@
+"""A leg's recognition over lost sessions: no word lost, none doubled, or exactly as many as are reported."""
+
+import asyncio
+
+import pytest
+
+from gateway.asr.engine import Failure, Partial
+from gateway.asr.palatine import PalatineEngine
+from gateway.asr.replay import Piece
+from gateway.asr.session import LegRecognition, State, Summary
+from gateway.config import Asr, Palatine
+from tests.peers.palatine_server import PalatineServer, Session, refuse, spoken, until
+
+WORDS = list(range(1, 21))
+CHUNK = 800
+
+
+class Observer:
+    """Keeps what it is told; the text of each session apart."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.origins: list[int] = []
+        self.degraded: list[tuple[str, bool]] = []
+        self.recovered: list[int] = []
+        self.written = 0
+        self.summary: Summary | None = None
+
+    def asr_started(self, origin: int) -> None:
+        self.origins.append(origin)
+        self.texts.append("")
+
+    def asr_text(self, partial: Partial) -> None:
+        self.texts[-1] = partial.text
+
+    def asr_written(self, arrived: int, now: int) -> None:
+        assert now >= arrived
+        self.written += 1
+
+    def asr_degraded(self, failure: Failure, *, retrying: bool) -> None:
+        self.degraded.append((failure.code, retrying))
+
+    def asr_recovered(self, lost: int) -> None:
+        self.recovered.append(lost)
+
+    def asr_done(self, summary: Summary) -> None:
+        assert self.summary is None, "told twice"
+        self.summary = summary
+
+
+class Run:
+    """One leg's audio, fed from a point on."""
+
+    def __init__(self, server: PalatineServer, audio: bytes, **settings: object) -> None:
+        values = {"retry_first_seconds": 0.02, "retry_max_seconds": 0.05, "finish_seconds": 5, **settings}
+        self.observer = Observer()
+        self.audio = audio
+        self.fed = 0
+        engine = PalatineEngine(Palatine.model_validate({"url": server.url}), connect_seconds=1)
+        self.leg = LegRecognition(engine, "alaw", Asr.model_validate(values), self.observer)
+
+    def feed(self, upto: int | None = None) -> None:
+        end = len(self.audio) if upto is None else upto
+        for first in range(self.fed, end, CHUNK):
+            self.leg.feed(Piece(first, self.audio[first : first + CHUNK], 1))
+        self.fed = end
+
+    async def finished(self) -> Summary:
+        self.leg.finish()
+        await until(lambda: self.observer.summary is not None, 20)
+        assert self.observer.summary is not None
+        return self.observer.summary
+
+
+def text(words: list[int]) -> str:
+    return " ".join(f"w{word}" for word in words)
+
+
+async def test_audio_that_came_before_the_session_was_open_is_sent_first() -> None:
+    audio = spoken(WORDS[:5])
+    async with PalatineServer() as server:
+        run = Run(server, audio)
+        run.feed()
+        summary = await run.finished()
+        assert bytes(server.sessions[0].audio) == audio
+    assert run.observer.texts == [text(WORDS[:5])]
+    assert summary == Summary(len(audio), 0, len(audio) / 8000, None)
+    assert run.leg.state is State.DONE
+
+
+async def test_live_audio_is_written_at_once_as_it_came() -> None:
+    audio = spoken(WORDS[:2])
+    async with PalatineServer() as server:
+        run = Run(server, audio)
+        await until(lambda: run.leg.state is State.OPEN)
+        run.feed()
+        assert run.observer.written == len(audio) // CHUNK, "no task and no timer lies between"
+        await run.finished()
+        assert set(server.sessions[0].messages) == {CHUNK}
+
+
+async def test_a_lost_session_is_replaced_and_hears_what_was_not_settled() -> None:
+    audio = spoken(WORDS)
+
+    async def die_once(session: Session) -> None:
+        if len(server.sessions) == 1 and len(session.audio) >= 24_000:
+            await session.socket.close(1011)
+
+    async with PalatineServer() as server:
+        server.on_audio = die_once
+        run = Run(server, audio)
+        await until(lambda: run.leg.state is State.OPEN)
+        run.feed(12_000)
+        await until(lambda: run.observer.texts == [text(WORDS[:5])])
+        run.leg.settle(12_000)
+        run.feed(26_400)
+        await until(lambda: len(server.sessions) == 2)
+        run.feed()
+        summary = await run.finished()
+    assert run.observer.origins == [0, 12_000]
+    assert run.observer.texts[1] == text(WORDS[5:]), "everything after what was settled, once"
+    assert run.observer.degraded == [("CONNECTION_LOST", True)]
+    assert run.observer.recovered == [0]
+    assert summary == Summary(len(audio), 0, len(audio) / 8000, None)
+
+
+async def test_what_does_not_fit_into_the_buffer_is_reported_to_the_sample() -> None:
+    audio = spoken(WORDS)  # 6 s
+
+    async def refuse_at_first(session: Session) -> None:
+        if not run.fed:
+            await refuse(session, "ML_SERVICE_ERROR", 4002)
+
+    async with PalatineServer() as server:
+        server.on_open = refuse_at_first
+        run = Run(server, audio, replay_seconds=2.1)
+        await until(lambda: bool(run.observer.degraded))
+        run.feed()
+        summary = await run.finished()
+    assert run.observer.texts == [text(WORDS[-7:])], "what was kept holds seven whole words"
+    assert summary.unrecognised == len(audio) - 7 * 2400
+    assert summary.sent == 7 * 2400
+    assert run.observer.degraded == [("ML_SERVICE_ERROR", True)], "one outage is told once"
+    assert run.observer.recovered == [len(audio) - 7 * 2400]
+
+
+async def test_a_wrong_token_is_tried_once_and_everything_is_reported() -> None:
+    async with PalatineServer() as server:
+        server.on_open = lambda session: refuse(session, "AUTH_ERROR", 4001)
+        run = Run(server, spoken(WORDS[:4]))
+        run.feed(4800)
+        await until(lambda: run.observer.summary is not None)
+        run.feed()
+        await asyncio.sleep(0.2)
+        assert len(server.sessions) == 1
+    assert run.observer.degraded == [("AUTH_ERROR", False)]
+    assert run.observer.summary is not None
+    assert run.observer.summary.failure is not None
+    assert (run.observer.summary.sent, run.observer.summary.unrecognised) == (0, 4800)
+
+
+async def test_the_hang_up_waits_for_the_last_words_and_no_longer_than_it_may() -> None:
+    async def never_answer(_session: Session) -> None:
+        await asyncio.sleep(3)
+
+    async with PalatineServer() as server:
+        run = Run(server, spoken(WORDS[:2]), finish_seconds=0.3)
+        server.on_audio = never_answer
+        await until(lambda: run.leg.state is State.OPEN)
+        run.feed()
+        summary = await run.finished()
+    assert summary.failure is not None
+    assert summary.failure.code == "FINISH_TIMEOUT"
+    assert summary.unrecognised == len(run.audio)
+
+
+async def test_a_session_lost_while_its_last_words_are_awaited_is_replaced() -> None:
+    audio = spoken(WORDS[:6])
+
+    async def die_at_the_end(session: Session) -> None:
+        if len(server.sessions) == 1 and len(session.audio) == len(audio):
+            await session.socket.close(1011)
+
+    async with PalatineServer() as server:
+        server.on_audio = die_at_the_end
+        run = Run(server, audio)
+        await until(lambda: run.leg.state is State.OPEN)
+        run.feed()
+        summary = await run.finished()
+    assert run.observer.texts[-1] == text(WORDS[:6])
+    assert (summary.unrecognised, summary.failure) == (0, None)
+
+
+@pytest.mark.parametrize("offset", [0.0, -0.5])
+async def test_the_engines_own_count_is_reported_as_it_is(offset: float) -> None:
+    audio = spoken(WORDS[:3])
+    async with PalatineServer() as server:
+        server.duration_offset = offset
+        run = Run(server, audio)
+        run.feed()
+        summary = await run.finished()
+    assert summary.recognised_seconds == pytest.approx(0.9 + offset)
