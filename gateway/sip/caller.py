@@ -143,7 +143,7 @@ class Caller:
         except pj.Error as error:
             raise CallerError(f"{error.title}: {error.reason}") from error
         finally:
-            self._endpoint.libDestroy()
+            self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)
 
     def _place(self, files: list[tuple[str, Path, int]]) -> None:
         account = self._start()

@@ -9,6 +9,7 @@ so each of its callbacks runs inside ``libHandleEvents``.
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -262,7 +263,7 @@ class Agent:
 
     def stack_refused(self, code: int, source: str) -> None:
         """Tells the gateway of an INVITE that the stack refused."""
-        if cause := {486: "full", 488: "no_common_codec"}.get(code):
+        if cause := {406: "no_common_codec", 486: "full", 488: "no_common_codec"}.get(code):
             self.send(Refused(code, cause, source))
 
     # The life of the process.
@@ -308,7 +309,7 @@ class Agent:
         self._over.clear()
         self._calls.clear()
         if hasattr(self, "_endpoint"):
-            self._endpoint.libDestroy()
+            self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)
 
     def _turn(self) -> None:
         self._endpoint.libHandleEvents(TURN_MS)
@@ -328,6 +329,7 @@ class Agent:
                 self._stopping = True
             case Drain(retry_after=seconds):
                 self._retry_after = seconds
+                os.environ["PJSUA_DRAINING"] = "1"  # the build for work answers OPTIONS by this, the trial build cannot
             case Accept() | Reject() | Hangup():
                 # a dialog that ended while the command was on its way is no fault
                 if call := self._calls.get(message.dialog):

@@ -1,0 +1,115 @@
+#!/bin/bash
+# build-pjsua2.sh PYTHON: builds pjsua2 for work and installs it for PYTHON, the interpreter of a virtual environment.
+#
+# The wheel is kept, by version, in ${XDG_CACHE_HOME:-~/.cache}/asr-gateway/pjsip and built only once. Its version ends
+# in +gatewayREVISION.callsNUMBER: that is how the gateway knows what it runs on (gateway/sip/build.py). Change REVISION
+# with every change to what is built. About 4 minutes on 2 cores. PJPROJECT_TARBALL: see get-pjproject.sh.
+set -euo pipefail
+
+REVISION=1
+CALLS=2048
+
+fail() {
+  echo "build-pjsua2.sh: $*" >&2
+  exit 1
+}
+
+[ $# -eq 1 ] || fail "usage: build-pjsua2.sh PYTHON"
+python=$1
+here=$(dirname "$(realpath "$0")")
+"$python" -c 'import sys; sys.exit(sys.prefix == sys.base_prefix)' || fail "$python does not belong to a virtual environment"
+tag=$("$python" -c 'import sys; print(f"cp{sys.version_info[0]}{sys.version_info[1]}")')-$(uname -m)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/asr-gateway/pjsip/gateway$REVISION.calls$CALLS-$tag${PJPROJECT_SHA256:+-${PJPROJECT_SHA256:0:12}}
+
+check_tools() {
+  local missing=()
+  command -v swig >/dev/null || missing+=(swig)
+  command -v make >/dev/null || missing+=(make)
+  command -v g++ >/dev/null || missing+=(g++)
+  [ -e /usr/include/srtp2/srtp.h ] || missing+=(libsrtp2-dev)
+  [ -e /usr/include/openssl/ssl.h ] || missing+=(libssl-dev)
+  [ -e /usr/include/uuid/uuid.h ] || missing+=(uuid-dev)
+  [ ${#missing[@]} -eq 0 ] || fail "missing: ${missing[*]}. As root: apt-get install ${missing[*]}"
+  "$python" -c 'import os, sysconfig; raise SystemExit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
+    fail "Python's headers are missing. As root: apt-get install python3-dev"
+  "$python" -c 'import setuptools, wheel' 2>/dev/null || fail "setuptools and wheel are missing: $python -m pip install setuptools wheel"
+}
+
+configure() {
+  cat >pjlib/include/pj/config_site.h <<C
+#define PJSUA_MAX_CALLS                 $CALLS
+#define PJSUA_MAX_CALL_MEDIA            16
+#define PJSUA_MAX_ACC                   64
+#define PJSUA_MAX_CONF_PORTS            8192
+#define PJ_IOQUEUE_MAX_HANDLES          16384
+#define PJSIP_MAX_TSX_COUNT             65535
+#define PJSIP_MAX_DIALOG_COUNT          16383
+/* a longer message over TCP is dropped; SIPREC bodies of 30 KB do come */
+#define PJSIP_MAX_PKT_LEN               32768
+#define PJSIP_UDP_SO_RCVBUF_SIZE        (4*1024*1024)
+#define PJSIP_UDP_SO_SNDBUF_SIZE        (4*1024*1024)
+#define PJSIP_MAX_NET_EVENTS            32
+#define PJSIP_MAX_TIMED_OUT_ENTRIES     128
+#define PJ_HAS_IPV6                     1
+#define PJMEDIA_HAS_VIDEO               0
+#define PJMEDIA_RESAMPLE_IMP            PJMEDIA_RESAMPLE_NONE
+#define PJSUA_HAS_SIPREC                1
+C
+  # Debian's tree lacks this sound driver
+  [ -e pjmedia/src/pjmedia-audiodev/bdimad_dev.c ] || sed -i 's/ bdimad_dev.o//' pjmedia/build/Makefile
+  # --with-ssl is left out on purpose: it takes "yes" for a prefix
+  local without=(sound video resample speex-aec speex-codec gsm-codec ilbc-codec g722-codec g7221-codec l16-codec libyuv
+    libwebrtc sdl ffmpeg v4l2 openh264 vpx opus silk bcg729 opencore-amr upnp)
+  CFLAGS="-O3 -DNDEBUG -fPIC" CXXFLAGS="-O2 -DNDEBUG -fPIC" \
+    ./configure --enable-epoll --with-external-srtp "${without[@]/#/--disable-}"
+}
+
+mend() {
+  # A re-INVITE without labels after a SIPREC INVITE with them ends the process: label_attr is null there.
+  local media=pjsip/src/pjsua-lib/pjsua_media.c core=pjsip/src/pjsua-lib/pjsua_core.c
+  sed -i 's/^\( *\)\(m->attr\[m->attr_count++\] = pjmedia_sdp_attr_create_label(pool,\)/\1if (label_attr) \2/' "$media"
+  grep -q 'if (label_attr)' "$media" || fail "pjproject changed where labels are written; look at $media and mend() here"
+  # pjsua answers OPTIONS with 200 whatever the application wants; a gateway that drains says 503.
+  sed -i '/^static pj_bool_t options_on_rx_request/,/^}/s/\(create_response(pjsua_var.endpt, rdata,\) 200,/\1 getenv("PJSUA_DRAINING") ? 503 : 200,/' "$core"
+  grep -q 'getenv("PJSUA_DRAINING")' "$core" || fail "pjproject changed where OPTIONS is answered; look at $core and mend() here"
+  sed -i '1i #include <stdlib.h>' "$core"
+}
+
+build() {
+  local log status
+  work=$(mktemp -d) # not local: the trap needs it
+  trap 'rm -rf "$work"' EXIT
+  "$here/get-pjproject.sh" "$work/pjproject"
+  log=$cache.log
+  mkdir -p "$cache"
+  set +e # on the left of || the subshell would not stop at its first fault
+  (
+    set -e
+    cd "$work/pjproject"
+    configure
+    mend
+    make -j"$(nproc)" lib
+    cd pjsip-apps/src/swig/python
+    sed -i "s/version=pj_version/version=pj_version + \"+gateway$REVISION.calls$CALLS\"/" setup.py
+    grep -q "gateway$REVISION" setup.py
+    LDFLAGS="-Wl,--strip-debug" make PYTHON_EXE="$python" wheel
+    cp dist/pjsua2-*.whl "$cache/"
+  ) >"$log" 2>&1
+  status=$?
+  set -e
+  if [ $status -ne 0 ]; then
+    tail -n 20 "$log" >&2
+    fail "the build failed; its whole output is in $log"
+  fi
+}
+
+if ! compgen -G "$cache/pjsua2-*.whl" >/dev/null; then
+  check_tools
+  echo "building pjsua2 for $CALLS calls; this takes some minutes (output in $cache.log)"
+  build
+fi
+wheel=$(compgen -G "$cache/pjsua2-*.whl" | head -1)
+# both distributions install the module pjsua2: never two at once
+"$python" -m pip uninstall --quiet --yes pjsua2-python pjsua2 2>/dev/null || true
+"$python" -m pip install --quiet --no-index --no-deps "$wheel"
+"$python" -c 'import pjsua2; print("pjsua2", __import__("importlib.metadata").metadata.version("pjsua2"), "is installed")'
