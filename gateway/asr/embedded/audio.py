@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import audioop
 from collections.abc import Iterator
+
+from gateway.media import g711
 
 BLOCK_MS = 300
 SAMPLE_BYTES = 2
@@ -66,8 +67,4 @@ class Blocks:
         return self._linear(rest)
 
     def _linear(self, block: bytes) -> bytes:
-        if self._codec == "alaw":
-            return audioop.alaw2lin(block, SAMPLE_BYTES)
-        if self._codec == "mulaw":
-            return audioop.ulaw2lin(block, SAMPLE_BYTES)
-        return block
+        return block if self._codec == "linear16" else g711.to_linear16(self._codec, block)

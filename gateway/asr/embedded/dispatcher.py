@@ -47,14 +47,16 @@ class Dispatcher:
     Args:
         capacity: Segments that may wait; see ``JobQueue``.
         on_lost: Called each time the worker died, after the waiting segments failed.
+        decode_seconds: A worker that takes longer over one segment hangs, and is killed.
 
     Attributes:
         restarts: Times that the worker was started again.
     """
 
-    def __init__(self, capacity: int, on_lost: Callable[[], None]) -> None:
+    def __init__(self, capacity: int, on_lost: Callable[[], None], *, decode_seconds: float = DECODE_SECONDS) -> None:
         self.restarts = 0
         self._on_lost = on_lost
+        self._decode_seconds = decode_seconds
         self._queue: JobQueue[_Decoding] = JobQueue(capacity)
         self._process: asyncio.subprocess.Process | None = None
         self._current: Job[_Decoding] | None = None
@@ -136,7 +138,7 @@ class Dispatcher:
         assert self._process.stdin is not None  # noqa: S101 (it was started with a pipe)
         self._current = job
         self._process.stdin.write(request(job.item.audio, job.item.rate))
-        self._timeout = asyncio.get_running_loop().call_later(DECODE_SECONDS, _kill, self._process)
+        self._timeout = asyncio.get_running_loop().call_later(self._decode_seconds, _kill, self._process)
 
     async def _launch(self) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
