@@ -65,6 +65,13 @@ async def test_one_commit_takes_what_gathered_meanwhile(outbox, calls):
     assert pending == sorted(pending, key=lambda item: item.number)
 
 
+async def test_a_read_sees_everything_that_was_appended_before_it(outbox, calls, monkeypatch):
+    monkeypatch.setattr(module, "BATCH", 10)
+    futures = [outbox.append(calls.held("c1"), ["a"])[1] for _ in range(100)]
+    assert len(await outbox.pending("a", 0, outbox.newest, 200)) == 100
+    await asyncio.gather(*futures)
+
+
 async def test_futures_are_done_in_order(outbox, calls):
     done = []
     futures = []

@@ -64,6 +64,15 @@ def test_an_event_that_is_not_on_disk_holds_up_its_call_only():
     assert take_all(queue) == [("a", 1)]
 
 
+def test_a_partial_that_could_go_opens_no_way_for_an_event_that_is_not_on_disk():
+    queue = Queue(concurrency=4)
+    queue.offer("a", "caller", "p1", expires=5)
+    queue.add("a", 1, committed=False)
+    assert take_all(queue) == []
+    queue.commit("a", 1)
+    assert take_all(queue) == [("a", 1)]
+
+
 def test_a_partial_waits_for_what_is_durable_and_goes_after_it():
     queue = Queue(concurrency=4)
     queue.add("a", 1, committed=True)

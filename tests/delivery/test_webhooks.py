@@ -406,6 +406,32 @@ async def test_an_endpoint_that_is_far_behind_catches_up_in_order(
     assert recorder.dead_letters == []
 
 
+async def test_what_is_published_while_the_last_page_is_read_is_not_passed_over(
+    deliverer, consumer, endpoint, calls, monkeypatch, path
+):
+    class Busy(Outbox):
+        """Publishes in the very moment in which the endpoint has read all there was."""
+
+        async def pending(self, *arguments):
+            page = await super().pending(*arguments)
+            if calls.seqs:
+                for _ in range(3):
+                    deliver.publish(calls.held("c1"))
+                if calls.seqs["c1"] % 2:
+                    await self.flush()
+            return page
+
+    init = worker_module.Worker.__init__
+    monkeypatch.setattr(worker_module.Worker, "__init__", lambda *a, **s: init(*a, **s, index_limit=10))
+    url, _, received = await consumer()
+    deliver = await deliverer(endpoint("a", url), outbox=Busy(path))
+    for _ in range(14):
+        deliver.publish(calls.held("c1"))
+    assert await deliver.flush(10) == 0
+    assert calls.seqs["c1"] > 14
+    assert received.seqs("c1") == list(range(1, calls.seqs["c1"] + 1))
+
+
 async def test_without_a_disk_events_are_delivered_from_memory_and_counted(
     deliverer, consumer, endpoint, calls, recorder, path
 ):
