@@ -169,7 +169,11 @@ cdef void loop_sleep(Loop *loop, int64_t *next) noexcept nogil:
     cdef epoll_event event
     cdef timespec at
     cdef int64_t now
-    if loop.legs == 0 and loop.removals == NULL:
+    cdef bint idle
+    pthread_mutex_lock(&loop.lock)
+    idle = loop.legs == 0
+    pthread_mutex_unlock(&loop.lock)
+    if idle:
         epoll_wait(loop.epoll, &event, 1, -1)
     now = clock_of(CLOCK_MONOTONIC)
     next[0] += loop.tick

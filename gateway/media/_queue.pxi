@@ -51,6 +51,14 @@ cdef bint queue_full(Queue *queue) noexcept nogil:
     return full
 
 
+cdef int64_t queue_dropped(Queue *queue) noexcept nogil:
+    cdef int64_t dropped
+    pthread_mutex_lock(&queue.lock)
+    dropped = queue.dropped
+    pthread_mutex_unlock(&queue.lock)
+    return dropped
+
+
 cdef void queue_put(Queue *queue, Item *item) noexcept nogil:
     item.next = NULL
     pthread_mutex_lock(&queue.lock)

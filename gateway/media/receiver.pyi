@@ -73,7 +73,8 @@ class Receiver:
             fd: A bound UDP socket. It stays the caller's, and open until the leg's last chunk was drained.
             codecs: The negotiated G.711 payload types, each ``"alaw"`` or ``"mulaw"``; until audio comes, silence is
                 in the first.
-            remote: Numeric address and port that the peer's SDP names; None when it is not known.
+            remote: Numeric address and port that the peer's SDP names; while it is None, unspecified or has port 0, the
+                first source is trusted.
             telephone_event: Payload type of RFC 4733 events, -1 for none.
             comfort_noise: Payload type of RFC 3389 comfort noise, -1 for none.
 
@@ -94,8 +95,8 @@ class Receiver:
     ) -> None:
         """Takes what a re-INVITE or UPDATE negotiated; the leg's clock goes on.
 
-        A new ``remote`` lets the source be learnt again. The same one as before (session refresh), an unspecified address
-        (0.0.0.0, ``::``), port 0 (hold) or None leaves the source locked.
+        A new ``remote`` lets the source be learnt again. The same one as before (session refresh), an unspecified
+        address (0.0.0.0, ``::``), port 0 (hold) or None leaves the source locked.
 
         Raises:
             KeyError: There is no such leg, or it was removed.

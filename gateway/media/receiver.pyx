@@ -85,7 +85,7 @@ cdef class Stream:
         return stream_stats(&self.stream)
 
     def dropped(self):
-        return self.queue.dropped
+        return queue_dropped(&self.queue)
 
 
 cdef class _Handle:
@@ -258,7 +258,7 @@ cdef class Receiver:
 
     def dropped(self):
         self._check()
-        return self.loop.queue.dropped
+        return queue_dropped(&self.loop.queue)
 
     def close(self):
         self._stop()

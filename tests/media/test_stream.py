@@ -229,6 +229,34 @@ def test_a_long_pause_is_streamed_in_part_and_the_rest_is_one_chunk() -> None:
     assert leg.stream.stats().samples == 80_320
 
 
+def test_each_pause_has_its_own_limit_and_one_of_comfort_noise_only_one() -> None:
+    leg = Leg(pause_fill_ms=100)
+    at = talk(leg, 0, 1, 0)
+    at = talk(leg, 1, 1, at + 1600)
+    for seq in range(2, 5):
+        leg.push(rtp(seq, at + (seq - 1) * 600, b"\x40", payload_type=13))
+    talk(leg, 5, 1, at + 2400)
+    leg.finish()
+    assert len(payload(leg.out)) == 160 + 800 + 160 + 800 + 160
+    assert [(part.first, part.samples) for part in chunks(leg.out) if not part.payload and not part.last] == [
+        (960, 800),
+        (2720, 400),
+        (3120, 600),
+        (3720, 600),
+    ]
+
+
+def test_a_chunk_of_many_spans_ends_early() -> None:
+    stream = Stream(codecs={8: "alaw"}, chunk_ms=1000)
+    out: list[Chunk | Digit] = []
+    for seq in range(100):
+        out += stream.push(rtp(seq, seq * 80, voice(seq, 40)), BASE + seq * 10 * MS)
+    out += stream.finish()
+    check(out, stream.stats(), chunk=8000)
+    assert [len(part.spans) for part in chunks(out)] == [32, 32, 32, 32, 32, 32, 7]
+    assert payload(out)[:120] == voice(0, 40) + b"\xd5" * 40 + voice(1, 40)
+
+
 def test_with_loss_in_a_pause_only_what_was_lost_is_loss() -> None:
     leg = Leg()
     talk(leg, 0, 2, 0)
@@ -340,6 +368,7 @@ def test_a_key_is_told_once_and_its_time_passes() -> None:
         leg.push(event(seq, 800, 11, duration, marker=seq == 5))
     for seq in range(10, 13):
         leg.push(event(seq, 800, 11, 960, end=True))
+        assert digits(leg.out) == [Digit(0, "#", 800, 960)]
     talk(leg, 13, 5, 1760)
     leg.finish()
     assert digits(leg.out) == [Digit(0, "#", 800, 960)]
