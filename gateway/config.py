@@ -258,7 +258,7 @@ class Transcripts(Section):
         max_utterance_seconds: A longer one is cut at its best pause.
     """
 
-    pause_ms: Annotated[int, Field(ge=100)] = 600
+    pause_ms: Annotated[int, Field(ge=100)] = 700
     settle_ms: Annotated[int, Field(ge=0)] = 1500
     max_utterance_seconds: Annotated[float, Field(ge=2)] = 30.0
 

@@ -13,7 +13,7 @@ ABOVE_FLOOR_DB = 9.0
 QUIETEST_SPEECH_DBOV = -52.0  # telephone speech is about -20 dBov; comfort noise lies below -60
 LOWEST_FLOOR_DBOV = -70.0  # digital silence must not make breath count as speech
 RISE_DB_PER_FRAME = 0.06  # 3 dB a second
-ONSET_FRAMES = 2
+ONSET_FRAMES = 4  # 80 ms: a breath or a click is shorter, a word is not
 HANGOVER_FRAMES = 12  # 240 ms: longer than the closure of a plosive
 
 

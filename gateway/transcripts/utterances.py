@@ -145,8 +145,11 @@ class UtteranceBuilder:
         words = full.split()
         updates: list[Update] = []
         cut = self._cut
-        if self._tail and cut is not None and cut.resumed is not None and position - cut.resumed > OLD_WORDS:
-            updates += self._finalise(cut.end)
+        if cut is not None and cut.resumed is not None and position - cut.resumed > OLD_WORDS:
+            if self._tail:
+                updates += self._finalise(cut.end)
+            else:  # what was heard before the pause brought no words: a breath, a click
+                self._forget_segments(cut.end)
         if words[: len(self._words)] != self._words:
             updates += self._rewrite(words)
         tail = words[len(self._words) :]

@@ -119,6 +119,15 @@ def test_a_late_word_just_after_speech_resumed_belongs_to_the_utterance_before()
     assert (update.change, update.number, update.text) == (Change.PARTIAL, 1, "one two")
 
 
+def test_a_click_before_the_first_word_does_not_move_its_start() -> None:
+    made = builder()
+    made.speech(spoken(4000, 4800))
+    made.tick(4800 + PAUSE, 1.2)
+    made.speech(Segment(10_000, 14_000, open=True))
+    (partial,) = made.text("hello", 14_000, 1.8)
+    assert (partial.change, partial.start) == (Change.PARTIAL, 10_000)
+
+
 def test_a_correction_of_final_words_is_a_revision_of_their_utterance() -> None:
     made = builder()
     made.speech(spoken(0, 8000))

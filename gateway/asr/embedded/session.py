@@ -35,7 +35,8 @@ class Session:
         request: What the client asked for.
         detector: A detector for this session alone, of the request's rate.
         dispatcher: Decodes.
-        show: Awaited with the new words and the full text whenever the text changed.
+        show: Awaited with the new words and the full text whenever the text changed, and after each block without
+            speech that leaves nothing to recognise.
 
     Attributes:
         number: Distinguishes sessions in logs and in the queue.
@@ -69,7 +70,11 @@ class Session:
         for block in self._blocks.push(message):
             self._processed_ms += BLOCK_MS
             await self._take(await self._detect(self._detector.push, block))
-            self._ask_partial()
+            if self._segmenter.open_frames:
+                self._ask_partial()
+            elif not self._busy:
+                # nothing of this block or before it is undecided: the same text again tells the client so
+                await self._show("", self._transcript.full_text)
 
     async def finish(self) -> float:
         """Recognises the rest.
@@ -109,6 +114,10 @@ class Session:
             await asyncio.wait({self._detecting})
         return self._detector
 
+    @property
+    def _busy(self) -> bool:
+        return any(task is not None and not task.done() for task in (self._partial, self._final))
+
     async def _detect(self, call: Callable[..., list[tuple[bytes, float]]], *audio: bytes) -> list[tuple[bytes, float]]:
         # Shielded: a cancelled wait does not stop the thread, and `close` must know when the thread is done.
         self._detecting = asyncio.get_running_loop().run_in_executor(None, call, *audio)
@@ -133,12 +142,9 @@ class Session:
 
     def _ask_partial(self) -> None:
         open_ms = self._segmenter.open_frames * FRAME_MS
-        if not open_ms:
-            return
         if self._next_partial_ms == 0:
             self._next_partial_ms = self._processed_ms - open_ms + PARTIAL_SECONDS * 1000
-        busy = any(task is not None and not task.done() for task in (self._partial, self._final))
-        if busy or self._processed_ms < self._next_partial_ms:
+        if self._busy or self._processed_ms < self._next_partial_ms:
             return
         self._partial = asyncio.create_task(self._decode_partial(self._segmenter.open_audio()))
 
