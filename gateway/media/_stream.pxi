@@ -237,6 +237,17 @@ cdef void stream_sequence(CStream *s, const Packet *packet) noexcept nogil:
         stream_release(s, packet.arrival, False)
 
 
+cdef bint stream_behind(const CStream *s, const Packet *packet) noexcept nogil:
+    """Whether a packet of the stream itself is late.
+
+    Long after its turn its timestamp must be of that time too: a sender that starts its sequence anew would be taken for
+    late all along.
+    """
+    cdef uint16_t behind = s.next_seq - packet.seq
+    cdef int32_t samples = <int32_t>(s.next_ts - packet.ts)
+    return behind <= SLOTS or (behind <= MAX_MISORDER and 0 <= samples <= MAX_MISORDER * LARGEST)
+
+
 cdef void stream_anchor(CStream *s, const Packet *packet) noexcept nogil:
     """Begins a new stream on the same clock."""
     stream_release(s, packet.arrival, True)
@@ -255,7 +266,7 @@ cdef void stream_adopt(CStream *s, const Packet *packet, const Source *source) n
     """Takes a packet that has proved itself, or needs not to, as the stream's own."""
     cdef uint16_t ahead = packet.seq - s.next_seq
     s.source, s.locked = source[0], True
-    if not s.anchored or packet.ssrc != s.ssrc or MAX_DROPOUT <= ahead < 65536 - MAX_MISORDER:
+    if not s.anchored or packet.ssrc != s.ssrc or (ahead >= MAX_DROPOUT and not stream_behind(s, packet)):
         stream_anchor(s, packet)
     elif SLOTS <= ahead < MAX_DROPOUT:
         stream_release(s, packet.arrival, True)
@@ -312,7 +323,7 @@ cdef void stream_receive(CStream *s, const uint8_t *data, Py_ssize_t size, const
     own = usual and s.anchored and packet.ssrc == s.ssrc
     if not stream_meaning(s, &packet, own):
         return
-    if own and (ahead < SLOTS or ahead >= 65536 - MAX_MISORDER):
+    if own and (ahead < SLOTS or stream_behind(s, &packet)):
         stream_probe_clear(s)
         stream_sequence(s, &packet)
     elif trusted and not usual:

@@ -318,6 +318,24 @@ def test_a_sequence_out_of_proportion_needs_two_in_a_row() -> None:
     assert (leg.stream.stats().lost, leg.stream.stats().foreign) == (0, 1)
 
 
+def test_a_sequence_started_anew_a_little_back_is_not_late_all_along() -> None:
+    leg = Leg()
+    talk(leg, 1000, 2, 0)
+    talk(leg, 500, 3, 3_000_000_000)
+    assert payload(leg.finish()) == b"".join(map(voice, [1000, 1001, 500, 501, 502]))
+    assert leg.stream.stats().late == 0
+
+
+def test_a_packet_late_by_seconds_is_late() -> None:
+    leg = Leg()
+    at = talk(leg, 1000, 300, 0)
+    leg.push(rtp(1001, 160, voice(1001)))
+    leg.push(rtp(1002, 320, voice(1002)))
+    talk(leg, 1300, 1, at)
+    assert spans(leg.finish()) == [(Kind.RECEIVED, 0, 301 * 160)]
+    assert leg.stream.stats().late == 2
+
+
 def test_an_outage_is_loss() -> None:
     leg = Leg()
     talk(leg, 0, 2, 0)
