@@ -23,7 +23,8 @@ from gateway.asr.embedded.faults import ListenFailed
 from gateway.asr.embedded.protocol import CLOSE_NORMAL, PATH, ErrorCode, ProtocolError, Request
 from gateway.asr.embedded.session import Session
 
-MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+"""A minute of 16 kHz linear16 and more; what an unauthorised client can make the server hold is a few of these."""
 MESSAGES_WAITING = 4
 CLOSE_SECONDS = 2.0
 DRAIN_SECONDS = 2.0
@@ -96,7 +97,12 @@ class Server:
         self._draining.set()
         if self._server is not None:
             self._server.close(close_connections=False)
-            await self._server.wait_closed()
+            try:
+                async with asyncio.timeout(DRAIN_SECONDS + 2 * CLOSE_SECONDS):
+                    await self._server.wait_closed()
+            except TimeoutError:
+                for connection in self._server.connections:
+                    connection.transport.abort()
         await self._dispatcher.stop()
         log.info("asr_server_stopped", dropped_partials=self._dispatcher.dropped_partials)
 
@@ -201,8 +207,12 @@ async def _last_words(reader: asyncio.Task[float], session: Session) -> None:
 
 
 async def _end(connection: ServerConnection, error: ProtocolError) -> None:
-    await connection.send(protocol.error(error))
-    await connection.close(error.close_code, error.message[:100])
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await connection.send(protocol.error(error))
+        await connection.close(error.close_code, error.message[:100])
+    except TimeoutError:  # the client does not read
+        connection.transport.abort()
 
 
 def _refuse_other_paths(connection: ServerConnection, request: HandshakeRequest) -> Response | None:
