@@ -224,7 +224,7 @@ class Queue(Generic[P]):
         self._uncommitted.clear()
 
     def _take(self, call: str, lane: _Lane[P], now: float) -> Work[P] | None:
-        if lane.busy or lane.due is not None:
+        if lane.due is not None:
             return None
         if lane.numbers:
             number = lane.numbers[0]

@@ -414,10 +414,10 @@ async def test_what_is_published_while_the_last_page_is_read_is_not_passed_over(
 
         async def pending(self, *arguments):
             page = await super().pending(*arguments)
-            if calls.seqs:
-                for _ in range(3):
+            if 0 < calls.seqs.get("c1", 0) < 100:
+                for _ in range(8):
                     deliver.publish(calls.held("c1"))
-                if calls.seqs["c1"] % 2:
+                if calls.seqs["c1"] % 4:
                     await self.flush()
             return page
 
@@ -427,9 +427,83 @@ async def test_what_is_published_while_the_last_page_is_read_is_not_passed_over(
     deliver = await deliverer(endpoint("a", url), outbox=Busy(path))
     for _ in range(14):
         deliver.publish(calls.held("c1"))
+    while len(received) < 100:
+        assert deliver.waiting["a"] <= 10
+        await asyncio.sleep(0)
     assert await deliver.flush(10) == 0
-    assert calls.seqs["c1"] > 14
     assert received.seqs("c1") == list(range(1, calls.seqs["c1"] + 1))
+
+
+async def test_events_that_wait_for_a_retry_make_room_in_memory(deliverer, endpoint, calls, monkeypatch):
+    monkeypatch.setattr(worker_module, "BODIES_LIMIT", 10)
+    deliver = await deliverer(endpoint("a", "http://127.0.0.1:9/", retry_seconds=[60]))
+    for index in range(10):
+        deliver.publish(calls.held(f"c{index}"))
+    assert await deliver.flush(5) == 10
+    assert deliver._workers[0].held == 5
+
+
+async def test_what_cannot_be_read_now_is_sent_when_it_can(
+    deliverer, gate, endpoint, calls, path, recorder, monkeypatch
+):
+    monkeypatch.setattr(worker_module, "BODIES_LIMIT", 0)
+    monkeypatch.setattr(worker_module, "UNREADABLE_SECONDS", 0.05)
+    deliver = await deliverer(endpoint("a", gate.url))
+    for _ in range(20):
+        deliver.publish(calls.held("c1"))
+    await gate.requests(1)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    deliver.publish(calls.held("c2"))
+    async with asyncio.timeout(5):
+        while deliver._outbox.error is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    gate.open.set()
+    await asyncio.sleep(0.2)
+    # those that were read together with the first one, and the one that is in memory only
+    assert [event.call.id for event in gate.bodies].count("c2") == 1
+    assert len(gate.bodies) < 20
+    other.execute("ROLLBACK")
+    async with asyncio.timeout(5):
+        while deliver.waiting["a"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert [event.seq for event in gate.bodies if event.call.id == "c1"] == list(range(1, 21))
+    assert {attempt[2] for attempt in recorder.attempts} == {"delivered"}
+
+
+async def test_an_event_whose_row_is_gone_is_counted_and_holds_nobody_up(
+    deliverer, gate, endpoint, calls, path, recorder, monkeypatch
+):
+    monkeypatch.setattr(worker_module, "BODIES_LIMIT", 0)
+    monkeypatch.setattr(worker_module, "PREFETCH", 1)
+    deliver = await deliverer(endpoint("a", gate.url))
+    for _ in range(4):
+        deliver.publish(calls.held("c1"))
+    await gate.requests(1)
+    other = sqlite3.connect(path)
+    other.execute("DELETE FROM events WHERE seq IN (2, 3)")
+    other.commit()
+    gate.open.set()
+    assert await deliver.flush(5) == 0
+    assert [event.seq for event in gate.bodies] == [1, 4]
+    assert recorder.drops == [("a", "", "lost")] * 2
+
+
+async def test_410_for_a_partial_disables_too_and_undurable_events_are_counted(
+    deliverer, consumer, endpoint, calls, recorder, tmp_path
+):
+    (tmp_path / "file").write_text("in the way")
+    url, peer, _ = await consumer(lambda _: Answer(410))
+    deliver = await deliverer(endpoint("a", url), path=tmp_path / "file" / "outbox.db")
+    deliver.publish(calls.partial("c1", 1, "gone"))
+    assert await deliver.flush(5) == 0
+    deliver.publish(calls.held("c1"))
+    deliver.publish(calls.partial("c1", 2, "gone"))
+    assert await deliver.flush(5) == 0
+    assert peer.summary.received == 1
+    assert recorder.disabled_endpoints == ["a"]
+    await asyncio.sleep(0)
+    assert recorder.drops == [("a", "call.updated", "disabled")]
 
 
 async def test_without_a_disk_events_are_delivered_from_memory_and_counted(
