@@ -481,6 +481,9 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     descriptor, first = map(int, arguments)
+    # libraries may have opened descriptors that are inheritable: RTP ports must not stay bound here
+    os.closerange(3, descriptor)
+    os.closerange(descriptor + 1, os.sysconf("SC_OPEN_MAX"))
     pipe = Pipe(socket.socket(fileno=descriptor))
     agent = Agent(pipe, first)
     try:

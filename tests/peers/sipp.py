@@ -42,13 +42,15 @@ async def run(
     at_once: int = 10,
     user: str = "service",
     keys: dict[str, str] | None = None,
+    hold_ms: int = 1000,
+    folder: Path | None = None,
     transport: str = "udp",
     give_up: int = 30,
 ) -> Run:
     """Runs a scenario to its end.
 
     Args:
-        scenario: The XML file; captures that it plays are found relative to its folder.
+        scenario: The XML file.
         target: ``host:port``.
         port: sipp's own SIP port.
         media_port: Where its RTP comes from; 0 for sipp's choice.
@@ -56,16 +58,18 @@ async def run(
         rate: New calls a second.
         at_once: The most of them at a time.
         user: User part of the request URI, ``[service]``.
-        keys: Values for ``[NAME]`` in the scenario.
+        keys: Values for ``[NAME]`` in the scenario's messages.
+        hold_ms: How long a ``<pause/>`` lasts.
+        folder: Where captures that the scenario names are looked for; None for the scenario's own folder.
         transport: ``udp`` or ``tcp``.
         give_up: Seconds after which sipp gives up, with an error.
     """
     assert SIPP, "sipp is not installed: apt-get install sip-tester"
-    with tempfile.TemporaryDirectory(prefix="sipp-") as folder:
-        messages, errors = Path(folder) / "messages", Path(folder) / "errors"
+    with tempfile.TemporaryDirectory(prefix="sipp-") as traces:
+        messages, errors = Path(traces) / "messages", Path(traces) / "errors"
         command = [
             *(SIPP, target, "-sf", str(scenario), "-i", "127.0.0.1", "-p", str(port), "-mi", "127.0.0.1"),
-            *("-m", str(calls), "-r", str(rate), "-l", str(at_once), "-s", user, "-nostdin"),
+            *("-m", str(calls), "-r", str(rate), "-l", str(at_once), "-s", user, "-nostdin", "-d", str(hold_ms)),
             *("-t", {"udp": "u1", "tcp": "t1"}[transport], "-timeout", str(give_up), "-timeout_error"),
             *("-trace_msg", "-message_file", str(messages), "-trace_err", "-error_file", str(errors)),
         ]
@@ -75,7 +79,7 @@ async def run(
             command += ["-key", name, value]
         process = await asyncio.create_subprocess_exec(
             *command,
-            cwd=scenario.parent,
+            cwd=folder or scenario.parent,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
