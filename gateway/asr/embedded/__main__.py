@@ -2,7 +2,9 @@
 
 import sys
 
-from gateway.asr.embedded.command import main
+from gateway.asr.embedded.command import add_arguments, main, run
+
+__all__ = ["add_arguments", "run"]
 
 if __name__ == "__main__":
     sys.exit(main())
