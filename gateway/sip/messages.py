@@ -90,7 +90,7 @@ class Incoming(Message):
         dialog: The dialog's number from now on.
         sip_call_id: The Call-ID header.
         from_tag: The caller's tag.
-        to_tag: Our own tag.
+        to_tag: Our own tag; empty, since pjsua2 does not tell it.
         request_uri: As in the request line.
         from_uri: The URI of From.
         to_uri: The URI of To.
@@ -120,9 +120,10 @@ class Media(Message):
 
     Attributes:
         dialog: The dialog's number.
-        codecs: The G.711 payload types that both sides named, as ``{"8": "alaw"}``; a sender may switch between them.
+        codecs: The G.711 payload types that may arrive, as ``{"8": "alaw"}``: all that the offer named, the answered
+            one first. The answer names one (pjsip's negotiator keeps no second), yet senders do switch between them.
         telephone_event: Payload type of RFC 4733 events, -1 when not negotiated.
-        comfort_noise: Payload type of RFC 3389 comfort noise, -1 when not negotiated.
+        comfort_noise: Payload type of RFC 3389 comfort noise that the peer offered, -1 for none.
         remote_address: Where the peer says that it sends from and receives at.
         remote_port: Likewise; 0 when the peer took its stream out.
         held: The peer does not send: ``sendonly`` from our side is impossible, or c=0.0.0.0, or inactive, as *its* SDP
@@ -172,7 +173,7 @@ class Refused(Message):
 
     Attributes:
         code: The status that was sent.
-        cause: ``unknown_peer``, ``full``, ``draining`` or ``no_common_codec``.
+        cause: ``unknown_peer``, ``full``, ``draining`` or ``no_common_codec`` (also for SDP that cannot be read).
         source: Where the packet came from.
     """
 

@@ -207,22 +207,6 @@ def make_offer(*, address: str, port: int, session: int, version: int) -> str:
     return _checked(lines, None)
 
 
-def read_answer(text: str) -> Negotiated:
-    """Reads the peer's answer to ``make_offer``, or any SDP of a peer with one audio stream that we receive.
-
-    Raises:
-        NoCommonCodecError: No audio stream has G.711.
-        SdpError: It cannot be read.
-    """
-    streams = parse(text)
-    for index, stream in enumerate(streams):
-        if stream.usable:
-            return _negotiated(index, stream)
-    if all(stream.port == 0 for stream in streams):
-        return removed()
-    raise NoCommonCodecError("no audio stream of the answer has G.711 (PCMA or PCMU) over RTP/AVP")
-
-
 def removed() -> Negotiated:
     """Returns what holds when the peer took its audio out of the session."""
     return Negotiated(0, {}, -1, -1, "", 0, held=True, label="")
