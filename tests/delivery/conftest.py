@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -6,11 +7,13 @@ from pathlib import Path
 
 import pytest
 import uuid_utils
+from aiohttp import web
 
 from gateway.config import Delivery, Endpoint
 from gateway.delivery.consumer import Consumer
 from gateway.delivery.observer import Observer
 from gateway.delivery.outbox import Outbox
+from gateway.delivery.store import Store
 from gateway.delivery.webhooks import Deliverer
 from gateway.events import CallInfo, CallUpdated, Event, TranscriptFinal, TranscriptPartial
 
@@ -96,6 +99,64 @@ class Received(list[Event]):
 
     def texts(self) -> list[str]:
         return [event.data.text for event in self]
+
+
+class Gate:
+    """Answers nothing while closed, and notes what waits."""
+
+    def __init__(self):
+        self.bodies = []
+        self.open = asyncio.Event()
+        self.arrived = asyncio.Event()
+
+    async def start(self):
+        application = web.Application()
+        application.router.add_post("/", self.handle)
+        self.runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await self.runner.setup()
+        await web.TCPSite(self.runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{self.runner.addresses[0][1]}/"
+
+    async def handle(self, request):
+        self.bodies.append(Event.from_wire(await request.read()))
+        self.arrived.set()
+        await self.open.wait()
+        return web.Response()
+
+    async def requests(self, count):
+        async with asyncio.timeout(5):
+            while len(self.bodies) < count:
+                self.arrived.clear()
+                await self.arrived.wait()
+        return self.bodies
+
+
+@pytest.fixture
+async def gate():
+    made = Gate()
+    made.url = await made.start()
+    yield made
+    made.open.set()
+    await made.runner.cleanup()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outbox.db"
+
+
+@pytest.fixture
+def stored() -> Callable[[Path], dict[tuple[str, int], int]]:
+    """Counts what is on disk, by endpoint and state."""
+
+    def read(path: Path) -> dict[tuple[str, int], int]:
+        store = Store(path)
+        try:
+            return store.states()
+        finally:
+            store.close()
+
+    return read
 
 
 @pytest.fixture

@@ -11,11 +11,6 @@ from gateway.delivery.store import DELIVERED, PENDING, OutboxError, Store
 from gateway.events import Event
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "outbox.db"
-
-
 class States(list):
     """The states told, and a way to wait for one."""
 

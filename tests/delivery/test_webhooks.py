@@ -1,67 +1,19 @@
 import asyncio
 import itertools
-import random
 import sqlite3
 import time
 from collections import Counter
 from datetime import UTC, datetime
 
-import pytest
 from aiohttp import web
 from standardwebhooks import Webhook
 from structlog.testing import capture_logs
 
 from gateway.config import Delivery
-from gateway.delivery import worker as worker_module
 from gateway.delivery.consumer import Answer
 from gateway.delivery.outbox import Outbox
-from gateway.delivery.store import DEAD, DELIVERED, PENDING, Store
+from gateway.delivery.store import DEAD, DELIVERED, PENDING
 from gateway.delivery.webhooks import Deliverer
-from gateway.events import Event
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "outbox.db"
-
-
-class Gate:
-    """Answers nothing while closed, and notes what waits."""
-
-    def __init__(self):
-        self.bodies = []
-        self.open = asyncio.Event()
-        self.arrived = asyncio.Event()
-
-    async def start(self):
-        application = web.Application()
-        application.router.add_post("/", self.handle)
-        self.runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-        await self.runner.setup()
-        await web.TCPSite(self.runner, "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{self.runner.addresses[0][1]}/"
-
-    async def handle(self, request):
-        self.bodies.append(Event.from_wire(await request.read()))
-        self.arrived.set()
-        await self.open.wait()
-        return web.Response()
-
-    async def requests(self, count):
-        async with asyncio.timeout(5):
-            while len(self.bodies) < count:
-                self.arrived.clear()
-                await self.arrived.wait()
-        return self.bodies
-
-
-@pytest.fixture
-async def gate():
-    made = Gate()
-    made.url = await made.start()
-    yield made
-    made.open.set()
-    await made.runner.cleanup()
 
 
 async def serve(handler):
@@ -73,15 +25,9 @@ async def serve(handler):
     return runner, f"http://127.0.0.1:{runner.addresses[0][1]}/"
 
 
-def states(path):
-    store = Store(path)
-    try:
-        return store.states()
-    finally:
-        store.close()
-
-
-async def test_events_arrive_signed_in_order_and_unchanged(deliverer, consumer, endpoint, calls, recorder, path):
+async def test_events_arrive_signed_in_order_and_unchanged(
+    deliverer, consumer, endpoint, calls, recorder, path, stored
+):
     url, peer, received = await consumer()
     deliver = await deliverer(endpoint("a", url))
     events = [calls.held(f"c{index % 20}") for index in range(400)]
@@ -94,7 +40,7 @@ async def test_events_arrive_signed_in_order_and_unchanged(deliverer, consumer, 
     assert Counter(recorder.attempts) == {("a", "call.updated", "delivered", 204): 400}
     assert {(name, event.id) for name, event, _ in recorder.delivered_events} == {("a", event.id) for event in events}
     await deliver.stop()
-    assert states(path) == {("a", DELIVERED): 400}
+    assert stored(path) == {("a", DELIVERED): 400}
 
 
 async def test_every_attempt_has_the_same_body_and_id_and_a_signature_of_its_own(endpoint, calls, secret, path):
@@ -149,7 +95,9 @@ async def test_a_retry_keeps_its_calls_order_and_delays_no_other_call(deliverer,
     assert [attempt[2:] for attempt in recorder.attempts if attempt[2] != "delivered"] == [("refused", 500)] * 2
 
 
-async def test_a_dead_endpoint_does_not_touch_a_healthy_one(deliverer, consumer, endpoint, calls, recorder, path):
+async def test_a_dead_endpoint_does_not_touch_a_healthy_one(
+    deliverer, consumer, endpoint, calls, recorder, path, stored
+):
     url, _, received = await consumer()
     deliver = await deliverer(endpoint("dead", "http://127.0.0.1:9/", retry_seconds=[60]), endpoint("well", url))
     for index in range(100):
@@ -159,11 +107,11 @@ async def test_a_dead_endpoint_does_not_touch_a_healthy_one(deliverer, consumer,
     assert len(received) == 100
     assert {attempt[2:] for attempt in recorder.attempts if attempt[0] == "dead"} == {("unreachable", 0)}
     await deliver.stop()
-    assert states(path) == {("dead", PENDING): 100, ("well", DELIVERED): 100}
+    assert stored(path) == {("dead", PENDING): 100, ("well", DELIVERED): 100}
 
 
 async def test_after_the_last_attempt_an_event_is_a_dead_letter_and_the_next_one_goes(
-    deliverer, consumer, endpoint, calls, recorder, path
+    deliverer, consumer, endpoint, calls, recorder, path, stored
 ):
     url, peer, received = await consumer(lambda event: Answer(500 if event.seq == 1 else 200))
     deliver = await deliverer(endpoint("a", url, retry_seconds=[0.01, 0.01]))
@@ -174,7 +122,7 @@ async def test_after_the_last_attempt_an_event_is_a_dead_letter_and_the_next_one
     assert peer.summary.refused == 3
     assert recorder.dead_letters == [("a", "call.updated")]
     await deliver.stop()
-    assert states(path) == {("a", DEAD): 1, ("a", DELIVERED): 1}
+    assert stored(path) == {("a", DEAD): 1, ("a", DELIVERED): 1}
 
 
 async def test_410_disables_the_endpoint_until_the_next_start(deliverer, consumer, endpoint, calls, recorder):
@@ -284,7 +232,9 @@ async def test_patterns_choose_the_events_of_an_endpoint(deliverer, consumer, en
     assert [event.type for event in others] == ["call.updated"]
 
 
-async def test_partials_go_at_once_and_the_latest_of_a_leg_wins(deliverer, gate, endpoint, calls, recorder, path):
+async def test_partials_go_at_once_and_the_latest_of_a_leg_wins(
+    deliverer, gate, endpoint, calls, recorder, path, stored
+):
     deliver = await deliverer(endpoint("a", gate.url))
     deliver.publish(calls.partial("c1", 1, "one"))
     await gate.requests(1)
@@ -296,7 +246,7 @@ async def test_partials_go_at_once_and_the_latest_of_a_leg_wins(deliverer, gate,
     assert [event.data.text for event in gate.bodies] == ["one", "one two three", "hello"]
     assert recorder.drops == [("a", "transcript.partial", "superseded")]
     await deliver.stop()
-    assert states(path) == {}
+    assert stored(path) == {}
 
 
 async def test_a_partial_never_comes_after_the_final_of_its_utterance(deliverer, gate, endpoint, calls, recorder):
@@ -354,201 +304,6 @@ async def test_a_restart_takes_up_what_was_left_in_order(deliverer, consumer, en
     for call in ("c0", "c1", "c2"):
         assert received.seqs(call) == list(range(1, 41))
     assert peer.summary.duplicates == 0
-
-
-async def test_memory_holds_so_many_events_and_the_rest_is_read_from_disk(
-    deliverer, gate, endpoint, calls, monkeypatch
-):
-    monkeypatch.setattr(worker_module, "BODIES_LIMIT", 20)
-    deliver = await deliverer(endpoint("a", gate.url, concurrency=4, timeout_seconds=30))
-    for index in range(600):
-        deliver.publish(calls.held(f"c{index % 6}"))
-    await gate.requests(4)
-    worker = deliver._workers[0]
-    await deliver._outbox.flush()
-    assert worker.held <= 24
-    assert worker.waiting == 600
-    gate.open.set()
-    most = 0
-    while worker.waiting:
-        most = max(most, worker.held)
-        await asyncio.sleep(0.005)
-    assert most <= 24
-    for call in range(6):
-        assert [event.seq for event in gate.bodies if event.call.id == f"c{call}"] == list(range(1, 101))
-
-
-@pytest.mark.parametrize("seed", range(3))
-async def test_an_endpoint_that_is_far_behind_catches_up_in_order(
-    deliverer, consumer, endpoint, calls, recorder, monkeypatch, seed
-):
-    # more waits than the index holds, while events go on coming and the consumer fails at random
-    draw = random.Random(seed)
-    init = worker_module.Worker.__init__
-
-    def small(self, *arguments, **settings):
-        init(self, *arguments, **settings, index_limit=40)
-
-    monkeypatch.setattr(worker_module.Worker, "__init__", small)
-    url, peer, received = await consumer(lambda _: Answer(500 if draw.random() < 0.1 else 200))
-    deliver = await deliverer(endpoint("a", url, concurrency=3, retry_seconds=[0.005] * 50))
-    with capture_logs() as logs:
-        for _ in range(30):
-            for _ in range(draw.randrange(60)):
-                deliver.publish(calls.held(f"c{draw.randrange(8)}"))
-            await asyncio.sleep(draw.random() * 0.02)
-            assert deliver.waiting["a"] <= 40
-        assert await deliver.flush(20) == 0
-    assert any("far behind" in entry["event"] for entry in logs)
-    for call, last in calls.seqs.items():
-        assert received.seqs(call) == list(range(1, last + 1))
-    assert peer.summary.duplicates == peer.summary.out_of_order == 0
-    assert recorder.dead_letters == []
-
-
-async def test_what_is_published_while_the_last_page_is_read_is_not_passed_over(
-    deliverer, consumer, endpoint, calls, monkeypatch, path
-):
-    class Busy(Outbox):
-        """Publishes in the very moment in which the endpoint has read all there was."""
-
-        async def pending(self, *arguments):
-            page = await super().pending(*arguments)
-            if 0 < calls.seqs.get("c1", 0) < 100:
-                for _ in range(8):
-                    deliver.publish(calls.held("c1"))
-                if calls.seqs["c1"] % 4:
-                    await self.flush()
-            return page
-
-    init = worker_module.Worker.__init__
-    monkeypatch.setattr(worker_module.Worker, "__init__", lambda *a, **s: init(*a, **s, index_limit=10))
-    url, _, received = await consumer()
-    deliver = await deliverer(endpoint("a", url), outbox=Busy(path))
-    for _ in range(14):
-        deliver.publish(calls.held("c1"))
-    while len(received) < 100:
-        assert deliver.waiting["a"] <= 10
-        await asyncio.sleep(0)
-    assert await deliver.flush(10) == 0
-    assert received.seqs("c1") == list(range(1, calls.seqs["c1"] + 1))
-
-
-async def test_events_that_wait_for_a_retry_make_room_in_memory(deliverer, endpoint, calls, monkeypatch):
-    monkeypatch.setattr(worker_module, "BODIES_LIMIT", 10)
-    deliver = await deliverer(endpoint("a", "http://127.0.0.1:9/", retry_seconds=[60]))
-    for index in range(10):
-        deliver.publish(calls.held(f"c{index}"))
-    assert await deliver.flush(5) == 10
-    assert deliver._workers[0].held == 5
-
-
-async def test_what_cannot_be_read_now_is_sent_when_it_can(
-    deliverer, gate, endpoint, calls, path, recorder, monkeypatch
-):
-    monkeypatch.setattr(worker_module, "BODIES_LIMIT", 0)
-    monkeypatch.setattr(worker_module, "UNREADABLE_SECONDS", 0.05)
-    deliver = await deliverer(endpoint("a", gate.url))
-    for _ in range(20):
-        deliver.publish(calls.held("c1"))
-    await gate.requests(1)
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    deliver.publish(calls.held("c2"))
-    async with asyncio.timeout(5):
-        while deliver._outbox.error is None:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    gate.open.set()
-    await asyncio.sleep(0.2)
-    # those that were read together with the first one, and the one that is in memory only
-    assert [event.call.id for event in gate.bodies].count("c2") == 1
-    assert len(gate.bodies) < 20
-    other.execute("ROLLBACK")
-    async with asyncio.timeout(5):
-        while deliver.waiting["a"]:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    assert [event.seq for event in gate.bodies if event.call.id == "c1"] == list(range(1, 21))
-    assert {attempt[2] for attempt in recorder.attempts} == {"delivered"}
-
-
-async def test_an_event_whose_row_is_gone_is_counted_and_holds_nobody_up(
-    deliverer, gate, endpoint, calls, path, recorder, monkeypatch
-):
-    monkeypatch.setattr(worker_module, "BODIES_LIMIT", 0)
-    monkeypatch.setattr(worker_module, "PREFETCH", 1)
-    deliver = await deliverer(endpoint("a", gate.url))
-    for _ in range(4):
-        deliver.publish(calls.held("c1"))
-    await gate.requests(1)
-    other = sqlite3.connect(path)
-    other.execute("DELETE FROM events WHERE seq IN (2, 3)")
-    other.commit()
-    gate.open.set()
-    assert await deliver.flush(5) == 0
-    assert [event.seq for event in gate.bodies] == [1, 4]
-    assert recorder.drops == [("a", "", "lost")] * 2
-
-
-async def test_410_for_a_partial_disables_too_and_undurable_events_are_counted(
-    deliverer, consumer, endpoint, calls, recorder, tmp_path
-):
-    (tmp_path / "file").write_text("in the way")
-    url, peer, _ = await consumer(lambda _: Answer(410))
-    deliver = await deliverer(endpoint("a", url), path=tmp_path / "file" / "outbox.db")
-    deliver.publish(calls.partial("c1", 1, "gone"))
-    assert await deliver.flush(5) == 0
-    deliver.publish(calls.held("c1"))
-    deliver.publish(calls.partial("c1", 2, "gone"))
-    assert await deliver.flush(5) == 0
-    assert peer.summary.received == 1
-    assert recorder.disabled_endpoints == ["a"]
-    await asyncio.sleep(0)
-    assert recorder.drops == [("a", "call.updated", "disabled")]
-
-
-async def test_without_a_disk_events_are_delivered_from_memory_and_counted(
-    deliverer, consumer, endpoint, calls, recorder, path
-):
-    url, peer, received = await consumer()
-    deliver = await deliverer(endpoint("a", url))
-    for _ in range(5):
-        deliver.publish(calls.held("c1"))
-    assert await deliver.flush(5) == 0
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    for _ in range(20):
-        deliver.publish(calls.held("c1"))
-    assert await deliver.flush(5) == 0
-    assert received.seqs("c1") == list(range(1, 26))
-    assert recorder.undurables == ["call.updated"] * 20
-    assert recorder.storages[-1][0] is False
-    assert "locked" in recorder.storages[-1][1]
-    other.execute("ROLLBACK")
-    async with asyncio.timeout(5):
-        while not recorder.storages[-1][0]:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    for _ in range(5):
-        deliver.publish(calls.held("c1"))
-    assert await deliver.flush(5) == 0
-    assert received.seqs("c1") == list(range(1, 31))
-    assert peer.summary.duplicates == 0
-    await deliver.stop()
-    assert states(path) == {("a", DELIVERED): 10}
-
-
-async def test_events_without_a_disk_are_bounded(deliverer, endpoint, calls, recorder, tmp_path, monkeypatch):
-    monkeypatch.setattr(worker_module, "LOOSE_LIMIT", 10)
-    (tmp_path / "file").write_text("in the way")
-    deliver = await deliverer(
-        endpoint("a", "http://127.0.0.1:9/", retry_seconds=[60]), path=tmp_path / "file" / "outbox.db"
-    )
-    with capture_logs() as logs:
-        for _ in range(25):
-            deliver.publish(calls.held("c1"))
-        assert await deliver.flush(0.3) == 10
-        await deliver.stop()
-    assert recorder.drops == [("a", "call.updated", "memory_full")] * 15
-    assert [entry["events"] for entry in logs if "never on disk" in entry["event"]] == [10]
 
 
 async def test_an_observer_that_fails_stops_nothing(deliverer, consumer, endpoint, calls, recorder):
