@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.sip.audio import FRAME, RATE, AudioError, load, save
+from gateway.sip.build import BuildError, installed
 
 try:
     import pjsua2 as pj
@@ -113,11 +114,14 @@ class Caller:
         """Reads the options of ``add_arguments``.
 
         Raises:
-            CallerError: The target or a header is malformed.
+            CallerError: The target or a header is malformed, or the target cannot be reached.
         """
         self._options = options
         self._target = target_uri(options.target)
         self._headers = headers_of(options)
+        self._local = local_address(self._target)
+        if ":" in self._local and installed().name == "trial":
+            raise CallerError("the trial build of pjsua2 was compiled without IPv6; build the one for work: make pjsip")
         self.report = Report(codec=options.codec)
         self._interrupted = False
         self._hang_up_at = float("inf")
@@ -165,7 +169,7 @@ class Caller:
         account.shutdown()
 
     def _start(self) -> Any:
-        local = local_address(self._target)
+        local = self._local
         config = pj.EpConfig()
         config.uaConfig.threadCnt = 0
         config.uaConfig.mainThreadOnly = False
@@ -394,7 +398,7 @@ def run(args: argparse.Namespace) -> int:
             signal.signal(signal.SIGINT, caller.interrupt)
             signal.signal(signal.SIGTERM, caller.interrupt)
             caller.place(files)
-    except (AudioError, CallerError) as error:
+    except (AudioError, BuildError, CallerError) as error:
         print(f"asr-gateway call: {error}", file=sys.stderr)
         return 1
     if args.json:

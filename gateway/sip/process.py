@@ -348,7 +348,7 @@ class Agent:
         except (pj.Error, SdpError) as error:
             self.log(1, f"dialog {call.dialog.number}: {type(message).__name__} failed: {_reason(error)}")
             if isinstance(message, Accept):
-                self._refuse(call, 500, 0)
+                self._give_up(call)
 
     def _hang_up(self, call: DialogCall) -> None:
         if call.dialog.ask("hangup"):
@@ -356,6 +356,13 @@ class Agent:
             if not call.dialog.established:
                 operation.statusCode = 480
             call.hangup(operation)
+
+    def _give_up(self, call: DialogCall) -> None:
+        """Ends a call whose answer failed; where the stack has given up on it itself, its last state tells the end."""
+        try:
+            self._refuse(call, 500, 0)
+        except pj.Error as error:
+            self.log(1, f"dialog {call.dialog.number}: refusal failed: {_reason(error)}")
 
     def _refuse(self, call: DialogCall, code: int, retry_after: int) -> None:
         operation = _operation(code)

@@ -50,6 +50,7 @@ class Signalling:
     def _take(self, event: Message) -> None:
         if isinstance(event, StackLog):
             self.logged.append(event)
+            print(event)
             return
         self.events.append(event)
         self._changed.set()

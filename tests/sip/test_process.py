@@ -275,3 +275,11 @@ async def test_stop_hangs_up_what_is_left(start: Start) -> None:
     assert gateway.of(Ended)[0].reason == "hangup"
     assert gateway.link.pid is None
     assert gateway.lost == 0
+
+
+async def test_ipv6_in_sdp(start: Start) -> None:
+    gateway = await start()
+    answered = await gateway.peer().invite(sdp(address="::1").replace("IP4", "IP6"))
+    assert answered.code == (488 if gateway.ready.build == "trial" else 200)
+    assert (await gateway.peer().invite(sdp())).code == 200
+    assert gateway.link.restarts == 0
