@@ -200,7 +200,7 @@ class Caller:
         settings.mediaConfig.transportConfig.boundAddress = local
         settings.mediaConfig.transportConfig.port = random.randrange(30000, 58000, 2)  # noqa: S311 (a port, no secret)
         settings.mediaConfig.transportConfig.portRange = 2000
-        settings.mediaConfig.ipv6Use = pj.PJSUA_IPV6_ENABLED if six else pj.PJSUA_IPV6_DISABLED
+        settings.mediaConfig.ipv6Use = pj.PJSUA_IPV6_ENABLED_USE_IPV6_ONLY if six else pj.PJSUA_IPV6_DISABLED
         account = pj.Account()
         account.create(settings)
         return account

@@ -23,6 +23,7 @@ class Signalling:
         self.logged: list[StackLog] = []
         self.lost = 0
         self.accepts = accepts
+        self.address = "127.0.0.1"
         self._changed = asyncio.Event()
         self.link = SignallingLink(setup, self._take, structlog.get_logger(), on_lost=self._lose)
         self.ready: Ready
@@ -50,12 +51,11 @@ class Signalling:
     def _take(self, event: Message) -> None:
         if isinstance(event, StackLog):
             self.logged.append(event)
-            print(event)
             return
         self.events.append(event)
         self._changed.set()
         if isinstance(event, Incoming) and self.accepts:
-            self.link.send(Accept(event.dialog, "127.0.0.1", RTP_PORT))
+            self.link.send(Accept(event.dialog, self.address, RTP_PORT))
 
     def _lose(self) -> None:
         self.lost += 1

@@ -279,7 +279,17 @@ async def test_stop_hangs_up_what_is_left(start: Start) -> None:
 
 async def test_ipv6_in_sdp(start: Start) -> None:
     gateway = await start()
+    gateway.address = "::1"
     answered = await gateway.peer().invite(sdp(address="::1").replace("IP4", "IP6"))
-    assert answered.code == (488 if gateway.ready.build == "trial" else 200)
+    assert answered.code == 200
+    assert "c=IN IP6 ::1\r\n" in answered.body
+    assert (await gateway.wait_for(Media)).remote_address == "::1"
+
+
+async def test_an_answer_of_the_other_address_family_ends_the_call_and_nothing_else(start: Start) -> None:
+    gateway = await start()
+    assert (await gateway.peer().invite(sdp(address="::1").replace("IP4", "IP6"))).code == 488
+    ended = await gateway.wait_for(Ended)
+    assert (ended.reason, ended.code) == ("failed", 488)
     assert (await gateway.peer().invite(sdp())).code == 200
     assert gateway.link.restarts == 0
