@@ -28,14 +28,15 @@ lint:
 
 prove-first-call: ## the claims of the first call, as one table
 	@deploy/setup.sh test
-	.venv/bin/python -m tests.prove.first_call
+	.venv/bin/python -m pytest tests/integration/test_prompts.py tests/integration/test_faults.py
 
 bench: ## the figures of the README
 	@deploy/setup.sh test
 	.venv/bin/python tests/bench/receiver.py
 
 pjsip: ## build pjsua2 for work (2048 calls, OpenSSL 3, SIPREC) and put it in place of the wheel from PyPI
-	deploy/pjsip/install.sh
+	@deploy/setup.sh run
+	deploy/pjsip/build-pjsua2.sh .venv/bin/python
 
 lock: ## pin the dependencies anew
 	@command -v uv >/dev/null || { echo "make lock needs uv: pipx install uv" >&2; exit 1; }

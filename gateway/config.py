@@ -254,7 +254,8 @@ class Transcripts(Section):
 
     Attributes:
         pause_ms: A pause of speech this long ends an utterance.
-        settle_ms: An utterance is final when, after the pause, the engine says the same text again, or nothing for so long.
+        settle_ms: An utterance is final when, after the pause, the engine says the same text again, or nothing for
+            so long.
         max_utterance_seconds: A longer one is cut at its best pause.
     """
 

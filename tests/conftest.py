@@ -1,9 +1,14 @@
 """What all tests share: they run on uvloop, as the gateway does."""
 
-import pytest
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
 import uvloop
 
+pytest_plugins = ["tests.peers.claims"]
 
-@pytest.fixture(scope="session")
-def event_loop_policy() -> uvloop.EventLoopPolicy:
-    return uvloop.EventLoopPolicy()
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"uvloop": uvloop.new_event_loop}

@@ -29,6 +29,7 @@ class State(Enum):
     OPEN = "open"
     WAITING = "waiting"  # for the next attempt
     FINISHING = "finishing"  # all audio sent, the last words are awaited
+    GIVEN_UP = "given up"  # for good; audio that still comes is counted
     DONE = "done"
 
 
@@ -106,7 +107,8 @@ class LegRecognition:
         self._finish = False
         self._degraded = False
         self._given_up_before = 0
-        self._unheard = 0
+        self._unheard = 0  # samples that came, or were unsettled, when recognition was given up
+        self._failure: Failure | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._pump_timer: asyncio.TimerHandle | None = None
@@ -115,7 +117,7 @@ class LegRecognition:
 
     def feed(self, piece: Piece) -> None:
         """Takes the next audio of the leg; written at once when the engine is up to date."""
-        if self.state is State.DONE:
+        if self.state in (State.GIVEN_UP, State.DONE):
             self._unheard += len(piece.payload)
             return
         up_to_date = self.state is State.OPEN and not self._buffer.waiting
@@ -129,9 +131,12 @@ class LegRecognition:
 
     def finish(self) -> None:
         """Says that no more audio comes; ``asr_done`` follows within ``finish_seconds``."""
-        if self._finish or self.state is State.DONE:
+        if self._finish:
             return
         self._finish = True
+        if self.state is State.GIVEN_UP:
+            self._done(None, self._failure)
+            return
         self._deadline = self._loop.call_later(self._settings.finish_seconds, self._overdue)
         if self.state is State.OPEN and not self._buffer.waiting:
             self._end_stream()
@@ -157,8 +162,7 @@ class LegRecognition:
                 self._observer.asr_text(event)
             case End(seconds):
                 self._session = None
-                recognised = None if seconds is None else self._buffer.accounted / SAMPLE_RATE + seconds
-                self._done(recognised, None)
+                self._done(None if seconds is None else self._buffer.accounted / SAMPLE_RATE + seconds, None)
             case Failure():
                 self._session = None
                 self._lose(event)
@@ -199,8 +203,7 @@ class LegRecognition:
     def _lose(self, failure: Failure) -> None:
         self._drop_session()
         if not failure.retryable:
-            self._observer.asr_degraded(failure, retrying=False)
-            self._done(None, failure)
+            self._give_up(failure)
             return
         if not self._degraded:
             self._degraded = True
@@ -215,21 +218,25 @@ class LegRecognition:
 
     def _overdue(self) -> None:
         text = f"the engine's last words did not come within {self._settings.finish_seconds:g} s of the hang-up"
-        failure = Failure("FINISH_TIMEOUT", text, retryable=False)
         self._drop_session()
+        self._give_up(Failure("FINISH_TIMEOUT", text, retryable=False))
+
+    def _give_up(self, failure: Failure) -> None:
+        """Ends recognition before the audio ends, or without its last words."""
+        self._cancel_timers()
+        self.state = State.GIVEN_UP
+        self._failure = failure
+        self._buffer.rewind()
+        self._unheard += self._buffer.backlog
         self._observer.asr_degraded(failure, retrying=False)
-        self._done(None, failure)
+        if self._finish:
+            self._done(None, failure)
 
     def _done(self, recognised_seconds: float | None, failure: Failure | None) -> None:
         self._cancel_timers()
         self.state = State.DONE
-        unheard = self._unheard
-        if failure is not None:
-            self._buffer.rewind()
-            unheard += self._buffer.backlog
-        self._observer.asr_done(
-            Summary(self._buffer.sent, self._buffer.given_up + unheard, recognised_seconds, failure)
-        )
+        unrecognised = self._buffer.given_up + self._unheard
+        self._observer.asr_done(Summary(self._buffer.sent, unrecognised, recognised_seconds, failure))
 
     def _drop_session(self) -> None:
         if self._session is not None:

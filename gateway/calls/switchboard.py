@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from itertools import count
 from typing import Protocol
 
@@ -151,7 +152,7 @@ class Switchboard:
         if dialog is None:
             return
         codecs = {int(payload_type): codec for payload_type, codec in media.codecs.items()}
-        remote = (media.remote_address, media.remote_port) if media.remote_port else None
+        remote = (media.remote_address, media.remote_port) if media.remote_port and _numeric(media) else None
         events = {"telephone_event": media.telephone_event, "comfort_noise": media.comfort_noise}
         first, dialog.media = dialog.media is None, media
         if first:
@@ -285,3 +286,12 @@ class Switchboard:
         self._ports.release(dialog.lease, time.monotonic())
         if not self._legs and not self._dialogs:
             self.idle.set()
+
+
+def _numeric(media: messages.Media) -> bool:
+    """Whether the SDP names a numeric address; where it has a name, the source is learnt from the packets."""
+    try:
+        ip_address(media.remote_address)
+    except ValueError:
+        return False
+    return True

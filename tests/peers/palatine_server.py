@@ -147,5 +147,5 @@ async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
         TimeoutError: It did not come true.
     """
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 (conditions of many kinds, none of which tells of its change)
             await asyncio.sleep(0.005)

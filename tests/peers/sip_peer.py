@@ -44,14 +44,14 @@ class SipPeer:
 
     serial = 0
 
-    def __init__(self, port: int, *, user: str = "100") -> None:
+    def __init__(self, port: int, *, user: str = "100", address: str = "127.0.0.1") -> None:
         SipPeer.serial += 1
         self.call_id = f"call-{SipPeer.serial}@test"
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
-        self.socket.bind(("127.0.0.1", 0))
+        self.socket.bind((address, 0))
         self.socket.connect(("127.0.0.1", port))
-        self.here = f"127.0.0.1:{self.socket.getsockname()[1]}"
+        self.here = f"{address}:{self.socket.getsockname()[1]}"
         self.uri = f"sip:{user}@127.0.0.1:{port}"
         self.to_tag = ""
         self.cseq = 0

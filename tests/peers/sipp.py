@@ -74,7 +74,7 @@ async def run(
             *("-trace_msg", "-message_file", str(messages), "-trace_err", "-error_file", str(errors)),
         ]
         if media_port:
-            command += ["-min_rtp_port", str(media_port)]
+            command += ["-mp", str(media_port)]
         for name, value in (keys or {}).items():
             command += ["-key", name, value]
         process = await asyncio.create_subprocess_exec(

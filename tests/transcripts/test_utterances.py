@@ -7,7 +7,7 @@ from gateway.media.activity import Segment
 from gateway.transcripts.utterances import Change, Update, UtteranceBuilder
 
 PAUSE, SETTLE = 4800, 0.7
-WORDS = st.lists(st.sampled_from("a b c d e".split()), max_size=8)
+WORDS = st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), max_size=8)
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("text"), WORDS),
