@@ -9,15 +9,24 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 ENV_PREFIX = "ASR_GATEWAY__"
-Network = IPv4Network | IPv6Network
 
 
 class ConfigError(Exception):
@@ -98,6 +107,17 @@ def _websocket_url(value: str) -> str:
     return value
 
 
+def _network(value: Any) -> IPv4Network | IPv6Network:
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    try:
+        return ip_network(str(value))
+    except ValueError as error:
+        raise ValueError(f"{error}; write a network such as 192.0.2.0/24 or an address") from error
+
+
+# one validator in place of pydantic's union, which reports the same fault twice under two names
+Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network), PlainSerializer(str)]
 SipAddress = Annotated[str, AfterValidator(_sip_address)]
 Address = Annotated[str, AfterValidator(_plain_address)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -1,0 +1,57 @@
+"""Who calls whom, and which call a dialog belongs to."""
+
+import pytest
+
+from gateway.calls.identity import Identity, identify, user_of
+from gateway.config import Calls
+from gateway.sip.messages import Incoming
+
+
+def invite(uri: str = "sip:200@gw", **headers: str) -> Incoming:
+    named = {name.replace("_", "-").lower(): [value] for name, value in headers.items()}
+    return Incoming(
+        1, "id@host", "ft", "", uri, '"A" <sip:100@pbx;x=1>', "<sip:200@gw>", "127.0.0.1:5", "udp", named, ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("uri", "user"),
+    [
+        ("sip:100@pbx", "100"),
+        ('"Anna" <sips:anna@host:5061;transport=tls>;tag=1', "anna"),
+        ("<tel:+7-495-000;phone-context=x>", "+7-495-000"),
+        ("sip:pbx.example", "pbx.example"),
+        ("", ""),
+    ],
+)
+def test_the_user_part_of_a_uri(uri: str, user: str) -> None:
+    assert user_of(uri) == user
+
+
+def test_a_lone_dialog_is_a_call_of_its_own() -> None:
+    assert identify(invite(), Calls()) == Identity("", "caller", "100", "200", {})
+
+
+def test_headers_group_dialogs_and_name_legs() -> None:
+    identity = identify(
+        invite(X_Call_Id="k-1", X_Call_Leg="agent", X_Queue="sales"), Calls(headers=["X-Queue", "X-No"])
+    )
+    assert identity == Identity("k-1", "agent", "100", "200", {"x-queue": "sales"})
+
+
+def test_the_asserted_identity_goes_before_from() -> None:
+    assert identify(invite(P_Asserted_Identity="<sip:4711@carrier>"), Calls()).from_number == "4711"
+
+
+def test_a_pattern_on_the_uri_stands_in_for_headers() -> None:
+    calls = Calls(uri_pattern=r"(?P<call>[0-9a-f]+)-(?P<leg>caller|agent)")
+    identity = identify(invite("sip:beef-agent@gw"), calls)
+    assert (identity.key, identity.leg) == ("beef", "agent")
+    assert identify(invite("sip:200@gw"), calls).key == ""
+    assert identify(invite("sip:beef-agent@gw", X_Call_Id="h"), calls).key == "h", "headers go first"
+
+
+def test_what_a_peer_names_things_is_made_harmless() -> None:
+    identity = identify(invite(X_Call_Id="a\r\nb" + "x" * 200, X_Call_Leg="<script>"), Calls())
+    assert identity.key == "a__b" + "x" * 60
+    assert identity.leg == "_script_"
