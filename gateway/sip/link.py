@@ -10,7 +10,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
 from typing import Any
 
-from gateway.sip.messages import Fault, Incoming, Message, MessageError, Ready, Setup, Stop, parse
+from gateway.sip.messages import Fault, Incoming, Message, MessageError, Ping, Pong, Ready, Setup, Stop, parse
 
 LONGEST_LINE = 1 << 20
 BOUND = 1 << 22
@@ -21,6 +21,10 @@ FIRST_WAIT = 0.1
 LONGEST_WAIT = 5.0
 SOUND_SECONDS = 10.0
 """A process that lived longer is sound: its end begins a new row of waits."""
+PING_SECONDS = 0.5
+MOST_UNANSWERED = 6
+"""Pings without an answer after which the process counts as hanging, and is killed. Pings are counted, not seconds, so
+that a gateway which was itself held up kills nobody."""
 
 
 class LinkError(Exception):
@@ -34,12 +38,14 @@ def _nothing() -> None:
 class SignallingLink:
     """A supervised signalling process.
 
-    A process that dies is started again after 0.1 s, then 0.2 s and so on up to 5 s; its dialogs are lost, which
-    ``on_lost`` tells. Numbers of dialogs go on counting over restarts, so that a late command meets no new dialog.
+    A process that dies, or that answers no ping for 3 s, is started again after 0.1 s, then 0.2 s and so on up to 5 s;
+    its dialogs are lost, which ``on_lost`` tells. Numbers of dialogs go on counting over restarts, so that a late
+    command meets no new dialog.
 
     Attributes:
         restarts: How often the process was started again.
         unsent: Commands dropped because no process was there to take them.
+        hangs: How often it was killed because it hung.
     """
 
     def __init__(
@@ -60,6 +66,9 @@ class SignallingLink:
         """
         self.restarts = 0
         self.unsent = 0
+        self.hangs = 0
+        self._pings = 0
+        self._answered = 0
         self._setup = setup
         self._on_event = on_event
         self._on_lost = on_lost
@@ -175,8 +184,17 @@ class SignallingLink:
             else:
                 self._log.warning("signalling_restarted", restarts=self.restarts, listening=first.listening)
             self._deliver(first)
-            async for line in reader:
-                self._deliver(parse(line))
+            self._answered = self._pings
+            heart = asyncio.create_task(self._beat())
+            try:
+                async for line in reader:
+                    event = parse(line)
+                    if isinstance(event, Pong):
+                        self._answered = event.number
+                    else:
+                        self._deliver(event)
+            finally:
+                heart.cancel()
         except TimeoutError:
             raise LinkError(f"the signalling process said nothing for {START_SECONDS:.0f} s") from None
         except (ConnectionError, MessageError, ValueError) as error:
@@ -186,6 +204,17 @@ class SignallingLink:
             writer.close()
             await self._reap(ready)
             await words
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            if self._pings - self._answered >= MOST_UNANSWERED:
+                self.hangs += 1
+                self._log.error("signalling_hangs", unanswered_pings=self._pings - self._answered)
+                self._kill()
+                return
+            self._pings += 1
+            self.send(Ping(self._pings))
 
     async def _first(self, reader: asyncio.StreamReader) -> Ready:
         async for line in reader:

@@ -204,6 +204,18 @@ class StackLog(Message):
     text: str
 
 
+@message
+@dataclass(frozen=True, slots=True)
+class Pong(Message):
+    """The answer to a ``Ping``, from the thread that serves the stack.
+
+    Attributes:
+        number: The ping's.
+    """
+
+    number: int
+
+
 # Commands: from the gateway to the signalling process.
 
 
@@ -245,6 +257,14 @@ class Hangup(Message):
     """End the dialog with BYE, or with a failure where it is not answered yet."""
 
     dialog: int
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Ping(Message):
+    """Asks for a ``Pong``: a process that gives none hangs."""
+
+    number: int
 
 
 @message

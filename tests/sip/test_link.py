@@ -37,6 +37,17 @@ async def test_a_dead_process_is_started_again_and_numbers_its_dialogs_on(start:
     await gateway.wait_for(Established, 2)
 
 
+async def test_a_process_that_hangs_is_killed_and_started_again(start: Start) -> None:
+    gateway = await start(listen=["udp:127.0.0.1:0"])
+    first = gateway.link.pid
+    assert first
+    os.kill(first, signal.SIGSTOP)
+    gateway.ready = await gateway.wait_for(Ready, 2)
+    assert (gateway.link.hangs, gateway.link.restarts, gateway.lost) == (1, 1, 1)
+    assert not running(first)
+    assert (await gateway.peer().invite(sdp())).code == 200
+
+
 async def test_a_closed_link_ends_the_process_with_its_calls(start: Start) -> None:
     gateway = await start()
     peer = gateway.peer()

@@ -1,0 +1,109 @@
+"""A dialog on the stack: pjsua2's call object, which asks ``gateway.sip.dialog`` for every SDP."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Any, Protocol
+
+from gateway.sip.dialog import Dialog
+from gateway.sip.request import clean
+from gateway.sip.sdp import Negotiated, SdpError
+from gateway.sip.stack import Owner, guarded, operation, pj
+
+
+class CallOwner(Owner, Protocol):
+    """The agent, as its calls see it."""
+
+    def forget(self, call: DialogCall) -> None:
+        """Lets go of a call that is over."""
+
+
+class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
+    """A dialog as pjsua2 sees it.
+
+    Attributes:
+        told: The gateway knows of it; what we refuse by ourselves it hears of by ``Refused`` alone.
+    """
+
+    def __init__(self, agent: CallOwner, account: Any, call_id: int, dialog: Dialog, offer: str) -> None:
+        super().__init__(account, call_id)
+        self.offer = offer
+        self.told = False
+        self.agent = agent
+        self.dialog = dialog
+
+    @guarded
+    def onCallRxOffer(self, prm: Any) -> None:  # noqa: N802 (pjsua2 names its callbacks)
+        """A re-INVITE or UPDATE with an offer; what we cannot answer gets 488 and changes nothing."""
+        try:
+            self.dialog.check(prm.offer.wholeSdp)
+        except SdpError as error:
+            prm.statusCode = 488
+            self.agent.log(2, f"dialog {self.dialog.number}: offer refused with 488: {error}")
+
+    @guarded
+    def onCallSdpCreated(self, prm: Any) -> None:  # noqa: N802
+        """The stack wants an answer, or an offer; its own goes, ours comes.
+
+        The answer to the first offer is asked for at once, before the gateway has given a port: there a draft is left,
+        and ``accept`` gives the answer.
+        """
+        if not self.told:
+            return
+        offer = prm.remSdp.wholeSdp
+        prm.sdp.wholeSdp = self.dialog.answer_to(offer) if offer else self.dialog.offer()
+
+    def accept(self, address: str, port: int) -> None:
+        """Answers the INVITE with 200.
+
+        Raises:
+            SdpError: There is no answer to its offer.
+            pj.Error: The stack did not take it.
+        """
+        self.dialog.accept(address, port)
+        parameters = operation(200)
+        if self.offer:
+            parameters.sdp.wholeSdp = self.dialog.answer_to(self.offer)
+        self.answer(parameters)
+
+    @guarded
+    def onCallMediaState(self, _prm: Any) -> None:  # noqa: N802
+        """Offer and answer are complete."""
+        if self.dialog.offered:
+            self.dialog.take(self._answered())
+        self.agent.send(self.dialog.media())
+
+    @guarded
+    def onCallState(self, prm: Any) -> None:  # noqa: N802
+        """The dialog was confirmed, or is over."""
+        info = self.getInfo()
+        if info.state == pj.PJSIP_INV_STATE_CONFIRMED:
+            if established := self.dialog.confirmed():
+                self.agent.send(established)
+        elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            transaction = prm.e.body.tsxState.tsx if prm.e.type == pj.PJSIP_EVENT_TSX_STATE else None
+            bye = transaction is not None and transaction.method == "BYE" and transaction.role == pj.PJSIP_ROLE_UAS
+            ended = self.dialog.ended(info.lastStatusCode, clean(info.lastReason), bye=bye)
+            self.agent.forget(self)
+            if ended and self.told:
+                self.agent.send(ended)
+
+    def _answered(self) -> Negotiated:
+        """Reads the peer's answer to our own offer from the stack, which keeps no SDP of it.
+
+        Both payload types of our offer are static, so either may come, whichever the peer prefers to send.
+        """
+        stream = self.getStreamInfo(0)
+        address, _, port = stream.remoteRtpAddress.rpartition(":")
+        chosen = {8: "alaw", 0: "mulaw"} if stream.txPt == 8 else {0: "mulaw", 8: "alaw"}
+        numeric = ip_address(address.strip("[]"))
+        return Negotiated(
+            index=0,
+            codecs=chosen,
+            telephone_event=stream.audRxEventPt,
+            comfort_noise=13,
+            remote_address=str(numeric),
+            remote_port=int(port),
+            held=not stream.dir & pj.PJMEDIA_DIR_DECODING or numeric.is_unspecified,
+            label="",
+        )

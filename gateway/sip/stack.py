@@ -1,0 +1,105 @@
+"""What all parts of the signalling process need of pjsua2: its import, guarded callbacks, its log and its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from gateway.sip.messages import Message, Setup
+from gateway.sip.pipe import PipeClosedError
+
+try:
+    import pjsua2
+except ImportError:  # told to the gateway by gateway.sip.build.installed
+    pjsua2 = None
+pj: Any = pjsua2
+
+MOST_STREAMS = 16
+F = TypeVar("F", bound=Callable[..., None])
+
+
+class StartError(Exception):
+    """The stack does not start; the message says what to do."""
+
+
+class Owner(Protocol):
+    """The agent, as the stack's objects see it.
+
+    Attributes:
+        closed: The gateway is gone.
+    """
+
+    closed: bool
+
+    def send(self, message: Message) -> None:
+        """Sends an event up."""
+
+    def log(self, level: int, text: str) -> None:
+        """Sends a log line up."""
+
+
+def guarded(callback: F) -> F:
+    """Keeps a callback's exception from passing through C++, where it would end the process."""
+
+    def call(self: Any, *arguments: Any) -> None:
+        try:
+            callback(self, *arguments)
+        except PipeClosedError:
+            self.agent.closed = True
+        except Exception as error:
+            self.agent.log(1, f"{type(self).__name__}.{callback.__name__}: {type(error).__name__}: {error}")
+
+    return call  # type: ignore[return-value]
+
+
+class StackWriter(pj.LogWriter if pj else object):  # type: ignore[misc]
+    """Takes the stack's log."""
+
+    def __init__(self, agent: Owner) -> None:
+        super().__init__()
+        self.agent = agent
+
+    def write(self, entry: Any) -> None:
+        """Called by pjlib with one line."""
+        self.agent.log(entry.level, entry.msg)
+
+
+def endpoint_config(setup: Setup, capacity: int, writer: StackWriter) -> Any:
+    """Returns the stack's settings: no threads of its own, no resampling, its log to ``writer``."""
+    config = pj.EpConfig()
+    config.uaConfig.threadCnt = 0
+    config.uaConfig.mainThreadOnly = False
+    config.uaConfig.userAgent = setup.user_agent
+    # room beyond our own bound, so that it is we who refuse, with Retry-After
+    config.uaConfig.maxCalls = min(capacity, setup.max_calls + 64)
+    # pjsip is built without resampling: any other rate makes every call 488
+    config.medConfig.clockRate = config.medConfig.sndClockRate = 8000
+    config.logConfig.level = setup.log_level
+    config.logConfig.consoleLevel = 0
+    config.logConfig.msgLogging = setup.log_level >= 5
+    config.logConfig.decor = 0
+    config.logConfig.writer = writer
+    return config
+
+
+def operation(code: int) -> Any:
+    """Returns the parameters of an answer with a status."""
+    parameters = pj.CallOpParam(True)
+    parameters.statusCode = code
+    parameters.opt.audioCount, parameters.opt.videoCount, parameters.opt.textCount = MOST_STREAMS, 0, 0
+    return parameters
+
+
+def headers(values: list[tuple[str, str]]) -> Any:
+    """Returns header fields as pjsua2 takes them."""
+    vector = pj.SipHeaderVector()
+    for name, value in values:
+        header = pj.SipHeader()
+        header.hName, header.hValue = name, value
+        vector.append(header)
+    return vector
+
+
+def reason(error: Exception) -> str:
+    """Returns what an error of pjsua2, or any other, says."""
+    return str(getattr(error, "reason", error))
