@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from gateway.asr.engine import End, Failure, Listener, Partial, Ready
+from gateway.asr.engine import End, Failure, Limits, Listener, Partial, Ready
+from gateway.asr.gate import Gate
 from gateway.asr.websocket import Closed, WebSocket
 from gateway.config import Palatine
 from gateway.media import g711
@@ -34,10 +35,16 @@ class PalatineEngine:
         settings: Where it is and how to ask; the token is read at each opening.
         connect_seconds: How long a session may take until its configuration is confirmed.
         name: The name in logs, metrics and events.
+        gate: The endpoint's; one of its own when None.
     """
 
-    def __init__(self, settings: Palatine, *, connect_seconds: float, name: str = "palatine") -> None:
+    def __init__(
+        self, settings: Palatine, *, connect_seconds: float, name: str = "palatine", gate: Gate | None = None
+    ) -> None:
         self.name = name
+        self.gate = gate or Gate()
+        sample = 2 if settings.codec == "linear16" else 1
+        self.limits = Limits(bytes_per_sample=sample, message_ms=settings.message_ms)
         self._settings = settings
         self._connect_seconds = connect_seconds
         self._linear_only = settings.codec == "linear16"
@@ -125,6 +132,10 @@ class PalatineSession:
         if not payload:
             raise ValueError("an empty message ends a Palatine session")
         self._socket.send_binary(payload if self._sent_as == self._codec else g711.to_linear16(self._codec, payload))
+
+    def silence(self, samples: int) -> None:
+        """Sends silence as audio: the protocol has no shorter way to say it."""
+        self.send(g711.SILENCE[self._codec] * samples)
 
     def finish(self) -> None:
         """Sends the empty message that ends the stream; the last words and ``final`` follow."""

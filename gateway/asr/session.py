@@ -10,11 +10,23 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol
 
-from gateway.asr.engine import End, Engine, EngineEvent, EngineSession, Failure, Partial, Ready
+from gateway.asr.engine import (
+    End,
+    Engine,
+    EngineEvent,
+    EngineSession,
+    Failure,
+    Final,
+    Partial,
+    Progress,
+    Ready,
+    Refinement,
+)
 from gateway.asr.replay import Piece, ReplayBuffer
 from gateway.config import Asr
 from gateway.media.chunks import SAMPLE_RATE
@@ -51,17 +63,26 @@ class Summary:
 
 
 class Observer(Protocol):
-    """Who is told about a leg's recognition."""
+    """Who is told about a leg's recognition; all positions are samples on the leg's clock."""
 
-    def asr_started(self, origin: int) -> None:
-        """A new engine session got its first audio: text starts afresh.
+    def asr_started(self, engine: str, origin: int, *, continues: bool) -> None:
+        """A new engine session speaks from now on: text starts afresh.
 
         Args:
-            origin: First sample, on the leg's clock, that it hears.
+            engine: The engine's name.
+            origin: First sample that it hears.
+            continues: Whether the session before it was read to its end (roll-over, idle): what it said is final then.
+                Otherwise what was not final is void, and will be said again where it could be kept.
         """
 
     def asr_text(self, partial: Partial) -> None:
         """The engine changed its text."""
+
+    def asr_final(self, final: Final) -> None:
+        """The engine ended an utterance; its index counts on over all sessions of the leg."""
+
+    def asr_refined(self, refinement: Refinement) -> None:
+        """The engine has a nicer text for an utterance, which it names by the index of its ``Final``."""
 
     def asr_written(self, arrived: int, now: int) -> None:
         """Audio was written to the engine.
@@ -71,15 +92,19 @@ class Observer(Protocol):
             now: When it was written.
         """
 
-    def asr_degraded(self, failure: Failure, *, retrying: bool) -> None:
+    def asr_degraded(self, failure: Failure, *, engine: str, retrying: bool) -> None:
         """The engine session was lost, or could not be opened. Told once until it recovers or is given up."""
 
-    def asr_recovered(self, lost: int) -> None:
+    def asr_recovered(self, engine: str, lost: int) -> None:
         """There is a session again.
 
         Args:
+            engine: Whose; another one than before after a failover.
             lost: Samples given up meanwhile.
         """
+
+    def asr_unrecognised(self, first: int, end: int) -> None:
+        """The words of these samples are missing: the audio could not be kept, or no engine took it."""
 
     def asr_done(self, summary: Summary) -> None:
         """Recognition is over; nothing comes after this."""
@@ -89,14 +114,16 @@ class LegRecognition:
     """Drives the engine sessions of one leg.
 
     Args:
-        engine: Where sessions are opened.
+        engines: Where sessions are opened, in order of preference.
         codec: ``"alaw"`` or ``"mulaw"``; all that is fed must be in it.
         settings: Time limits.
         observer: Told what happens.
     """
 
-    def __init__(self, engine: Engine, codec: str, settings: Asr, observer: Observer) -> None:
-        self._engine = engine
+    def __init__(self, engines: Sequence[Engine], codec: str, settings: Asr, observer: Observer) -> None:
+        self._engine = engines[0]
+        self._finals = 0  # of the sessions before the present one
+        self._finals_now = 0
         self._codec = codec
         self._settings = settings
         self._observer = observer
@@ -115,8 +142,13 @@ class LegRecognition:
         self.state = State.CONNECTING
         self._open()
 
-    def feed(self, piece: Piece) -> None:
-        """Takes the next audio of the leg; written at once when the engine is up to date."""
+    def feed(self, piece: Piece, *, speaking: bool = True) -> None:  # noqa: ARG002
+        """Takes the next audio of the leg; written at once when the engine is up to date.
+
+        Args:
+            piece: The audio.
+            speaking: Whether somebody speaks in it, or spoke shortly before.
+        """
         if self.state in (State.GIVEN_UP, State.DONE):
             self._unheard += len(piece.payload)
             return
@@ -160,6 +192,14 @@ class LegRecognition:
                 self._ready()
             case Partial():
                 self._observer.asr_text(event)
+            case Final():
+                self._finals_now = event.index + 1
+                self._observer.asr_final(replace(event, index=self._finals + event.index))
+                self._buffer.settle(event.end)
+            case Refinement():
+                self._observer.asr_refined(replace(event, index=self._finals + event.index))
+            case Progress():
+                pass
             case End(seconds):
                 self._session = None
                 self._done(None if seconds is None else self._buffer.accounted / SAMPLE_RATE + seconds, None)
@@ -170,10 +210,11 @@ class LegRecognition:
     def _ready(self) -> None:
         self.state = State.OPEN
         self._attempts = 0
-        self._observer.asr_started(self._buffer.rewind())
+        self._finals, self._finals_now = self._finals + self._finals_now, 0
+        self._observer.asr_started(self._engine.name, self._buffer.rewind(), continues=False)
         if self._degraded:
             self._degraded = False
-            self._observer.asr_recovered(self._buffer.given_up - self._given_up_before)
+            self._observer.asr_recovered(self._engine.name, self._buffer.given_up - self._given_up_before)
         self._pump()
 
     def _pump(self) -> None:
@@ -208,7 +249,7 @@ class LegRecognition:
         if not self._degraded:
             self._degraded = True
             self._given_up_before = self._buffer.given_up
-            self._observer.asr_degraded(failure, retrying=True)
+            self._observer.asr_degraded(failure, engine=self._engine.name, retrying=True)
         self.state = State.WAITING
         self._buffer.rewind()
         ceiling = min(self._settings.retry_max_seconds, self._settings.retry_first_seconds * 2**self._attempts)
@@ -228,7 +269,7 @@ class LegRecognition:
         self._failure = failure
         self._buffer.rewind()
         self._unheard += self._buffer.backlog
-        self._observer.asr_degraded(failure, retrying=False)
+        self._observer.asr_degraded(failure, engine=self._engine.name, retrying=False)
         if self._finish:
             self._done(None, failure)
 

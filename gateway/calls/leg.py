@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
-from gateway.asr.engine import Engine, Failure, Partial
+from gateway.asr.engine import Engine, Failure, Final, Partial, Refinement
 from gateway.asr.replay import Piece
 from gateway.asr.session import LegRecognition, Summary
 from gateway.config import Settings
@@ -49,27 +50,37 @@ class Leg:
         name: Its name in events, such as ``caller``.
         sip_call_id: The dialog's Call-ID.
         codec: What it sends, ``"alaw"`` or ``"mulaw"``.
-        engine: Who recognises.
+        engines: Who recognises, in order of preference.
         settings: Recognition and utterances.
         owner: Its call.
 
     Attributes:
+        engine: Name of the engine that recognises, or did last.
         timeline: What every sample was.
         summary: What the recogniser made of the audio; None until ``leg_done``.
         held: Whether the peer has it on hold.
+        unrecognised: Stretches whose words are missing: first sample, and one past the last.
     """
 
     def __init__(
-        self, number: int, name: str, sip_call_id: str, codec: str, engine: Engine, settings: Settings, owner: Owner
+        self,
+        number: int,
+        name: str,
+        sip_call_id: str,
+        codec: str,
+        engines: Sequence[Engine],
+        settings: Settings,
+        owner: Owner,
     ) -> None:
         self.number = number
         self.name = name
         self.sip_call_id = sip_call_id
         self.codec = codec
-        self.engine = engine.name
+        self.engine = engines[0].name
         self.timeline = Timeline()
         self.summary: Summary | None = None
         self.held = False
+        self.unrecognised: list[tuple[int, int]] = []
         self._owner = owner
         self._activity = SpeechActivity()
         self._last_chunk = time.monotonic()
@@ -78,7 +89,7 @@ class Leg:
             settle=settings.transcripts.settle_ms / 1000,
             longest=int(settings.transcripts.max_utterance_seconds * SAMPLE_RATE),
         )
-        self._recognition = LegRecognition(engine, codec, settings.asr, self)
+        self._recognition = LegRecognition(engines, codec, settings.asr, self)
 
     # what the receiver hands over
 
@@ -90,9 +101,11 @@ class Leg:
             payload = chunk.payload
             if chunk.codec != self.codec:  # the peer switched in mid-call; a session keeps the codec it began with
                 payload = g711.transcode(payload, chunk.codec, self.codec)
-            self._recognition.feed(Piece(chunk.first, payload, chunk.arrived_last))
+            spoke = self._activity.speaking
             for segment in self._activity.feed(chunk.levels, chunk.first):
                 self._utterances.speech(segment)
+            speaking = spoke or self._activity.speaking
+            self._recognition.feed(Piece(chunk.first, payload, chunk.arrived_last), speaking=speaking)
         elif chunk.samples:
             self._activity.pause()
         if chunk.last:
@@ -127,24 +140,45 @@ class Leg:
 
     # what the recognition tells
 
-    def asr_started(self, origin: int) -> None:  # noqa: ARG002 (this engine's text has no times to offset)
+    def asr_started(self, engine: str, origin: int, *, continues: bool) -> None:
         """Text starts afresh."""
+        self.engine = engine
+        if continues:
+            self._tell(self._utterances.finish(origin))
         self._tell(self._utterances.restart())
 
     def asr_text(self, partial: Partial) -> None:
         """The engine changed its text."""
-        self._tell(self._utterances.text(partial.text, self.timeline.duration, time.monotonic()))
+        position, now = self.timeline.duration, time.monotonic()
+        if partial.accumulates:
+            self._tell(self._utterances.text(partial.text, position, now))
+        else:
+            self._tell(self._utterances.engine_text(partial, position, now))
+
+    def asr_final(self, final: Final) -> None:
+        """The engine ended an utterance."""
+        self._tell(self._utterances.engine_final(final))
+
+    def asr_refined(self, refinement: Refinement) -> None:
+        """The engine has a nicer text."""
+        self._tell(self._utterances.engine_refined(refinement))
+
+    def asr_unrecognised(self, first: int, end: int) -> None:
+        """The words of these samples are missing."""
+        self.unrecognised.append((first, end))
 
     def asr_written(self, arrived: int, now: int) -> None:
         """Audio was written."""
         self._owner.leg_written(arrived, now)
 
-    def asr_degraded(self, failure: Failure, *, retrying: bool) -> None:
+    def asr_degraded(self, failure: Failure, *, engine: str, retrying: bool) -> None:
         """The recogniser is gone."""
+        self.engine = engine
         self._owner.leg_degraded(self, failure, retrying=retrying)
 
-    def asr_recovered(self, lost: int) -> None:
-        """The recogniser is back."""
+    def asr_recovered(self, engine: str, lost: int) -> None:
+        """There is a recogniser again."""
+        self.engine = engine
         self._owner.leg_recovered(self, lost)
 
     def asr_done(self, summary: Summary) -> None:

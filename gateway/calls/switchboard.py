@@ -171,7 +171,7 @@ class Switchboard:
         call = self._registry.call_for(dialog.identity)
         name = call.free_name(dialog.identity.leg)
         dialog.leg = Leg(
-            dialog.number, name, dialog.incoming.sip_call_id, codec, self._engine, self._settings, owner=call
+            dialog.number, name, dialog.incoming.sip_call_id, codec, [self._engine], self._settings, owner=call
         )
         dialog.call = call
         dialog.since = time.monotonic()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from enum import Enum
 
+from gateway.asr.engine import Final, Partial, Refinement
 from gateway.media.activity import Segment
 
 # Text that comes this soon after speech began again still belongs to the utterance before (samples; 300 ms is one
@@ -108,6 +109,7 @@ class UtteranceBuilder:
     _appeared: int = 0
     _cut: _Cut | None = None
     _settled: int = 0
+    _ended: dict[int, Utterance] = field(default_factory=dict)  # by the engine itself, by its index
 
     @property
     def settled(self) -> int:
@@ -164,6 +166,44 @@ class UtteranceBuilder:
         updates.append(self._partial(position))
         return updates
 
+    def engine_text(self, partial: Partial, position: int, now: float) -> list[Update]:
+        """Takes the text of the open utterance from an engine that finds boundaries itself.
+
+        Args:
+            partial: The text, with times on the leg's clock where the engine gives them.
+            position: As for ``text``.
+            now: As for ``text``.
+        """
+        words = partial.text.split()
+        if words == self._tail:
+            return []
+        if not self._tail:
+            self._appeared = position if partial.start is None else partial.start + UNHEARD
+        self._tail, self._changed = words, now
+        return [self._partial(position)]
+
+    def engine_final(self, final: Final) -> list[Update]:
+        """Takes an utterance that the engine ended; its times are the engine's, on the leg's clock."""
+        shown, self._tail = bool(self._tail), final.text.split()
+        self._settled = max(self._settled, final.end)
+        self._forget_segments(final.end)
+        if not self._tail:
+            return [self._partial(final.end)] if shown else []
+        self._count += 1
+        utterance = Utterance(self._count, " ".join(self._tail), final.start, final.end, self._revision + 1)
+        self._ended[final.index] = utterance
+        self._tail, self._revision = [], 0
+        return [_update(Change.FINAL, utterance)]
+
+    def engine_refined(self, refinement: Refinement) -> list[Update]:
+        """Takes a nicer text of an utterance that the engine ended before."""
+        utterance = self._ended.get(refinement.index)
+        if utterance is None or utterance.text == refinement.text:
+            return []
+        utterance.text = refinement.text
+        utterance.revision += 1
+        return [_update(Change.REFINED, utterance)]
+
     def tick(self, position: int, now: float) -> list[Update]:
         """Lets time pass: finds pauses and finalises what has settled.
 
@@ -187,10 +227,12 @@ class UtteranceBuilder:
         return updates
 
     def finish(self, position: int) -> list[Update]:
-        """The engine has said all: whatever is open is final now."""
+        """The engine has said all of the audio before a sample: whatever is open is final now."""
         if not self._tail:
             return []
-        return self._finalise(max((segment.end for segment in self._segments), default=position))
+        # speech after the position is the next session's
+        ends = [min(segment.end, position) for segment in self._segments if segment.start < position]
+        return self._finalise(max(ends, default=position))
 
     # inside
 

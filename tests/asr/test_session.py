@@ -26,7 +26,7 @@ class Observer:
         self.written = 0
         self.summary: Summary | None = None
 
-    def asr_started(self, origin: int) -> None:
+    def asr_started(self, _engine: str, origin: int, *, continues: bool) -> None:  # noqa: ARG002
         self.origins.append(origin)
         self.texts.append("")
 
@@ -37,10 +37,10 @@ class Observer:
         assert now >= arrived
         self.written += 1
 
-    def asr_degraded(self, failure: Failure, *, retrying: bool) -> None:
+    def asr_degraded(self, failure: Failure, *, engine: str, retrying: bool) -> None:  # noqa: ARG002
         self.degraded.append((failure.code, retrying))
 
-    def asr_recovered(self, lost: int) -> None:
+    def asr_recovered(self, _engine: str, lost: int) -> None:
         self.recovered.append(lost)
 
     def asr_done(self, summary: Summary) -> None:
@@ -57,7 +57,7 @@ class Run:
         self.audio = audio
         self.fed = 0
         engine = PalatineEngine(Palatine.model_validate({"url": server.url}), connect_seconds=1)
-        self.leg = LegRecognition(engine, "alaw", Asr.model_validate(values), self.observer)
+        self.leg = LegRecognition([engine], "alaw", Asr.model_validate(values), self.observer)
 
     def feed(self, upto: int | None = None) -> None:
         end = len(self.audio) if upto is None else upto

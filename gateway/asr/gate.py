@@ -1,0 +1,102 @@
+"""Whether a session may be started at an endpoint now: a circuit breaker and a start rate, shared by all its legs.
+
+Pure; time comes in as an argument (seconds on any steady clock). When an endpoint fails, its breaker opens: one leg at
+a time tries it now and then, the others wait. Once a try succeeds they follow, no faster than the start rate.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from enum import Enum
+
+# So many failures in a row, of whatever legs, mean that the endpoint and not a session is ill.
+FAILURES_TO_OPEN = 5
+# A try that is still without an answer after so long does not keep others from trying (seconds).
+TRY_SECONDS = 10.0
+
+
+class Breaker(Enum):
+    """What is known about the endpoint."""
+
+    CLOSED = "closed"
+    """It works, as far as is known."""
+    OPEN = "open"
+    """It fails; nobody tries before a time."""
+    TRYING = "trying"
+    """One leg tries it."""
+
+
+class Gate:
+    """One endpoint.
+
+    Args:
+        starts_per_second: Sessions that may be started in a second; None for any number.
+        probe_seconds: While the endpoint fails, the longest time between two tries.
+        uniform: Random numbers, as ``random.uniform``.
+
+    Attributes:
+        state: The breaker's.
+        starts: Sessions started so far.
+        opened: How often the breaker opened.
+    """
+
+    def __init__(
+        self,
+        *,
+        starts_per_second: float | None = None,
+        probe_seconds: float = 2.0,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._interval = 1 / starts_per_second if starts_per_second else 0.0
+        self._probe = probe_seconds
+        self._uniform = uniform
+        self._next_start = float("-inf")
+        self._until = 0.0
+        self._failures = 0
+        self._periods = 0  # that the breaker has been open, one after the other
+        self.state = Breaker.CLOSED
+        self.starts = 0
+        self.opened = 0
+
+    def ask(self, now: float) -> float:
+        """Asks whether a session may be started.
+
+        Returns:
+            0.0 when it may: the start is booked, and ``succeeded``, ``failed`` or ``cancelled`` must follow. Otherwise
+            the seconds after which to ask again.
+        """
+        if self.state is not Breaker.CLOSED:
+            if now < self._until:
+                # spread over a while, so that those who wait do not all ask at once
+                return self._until - now + self._uniform(0.05, 0.5)
+            self.state = Breaker.TRYING
+            self._until = now + TRY_SECONDS
+        elif now < self._next_start:
+            return max(self._next_start - now, self._uniform(0.0, 0.25))
+        self._next_start = now + self._interval
+        self.starts += 1
+        return 0.0
+
+    def succeeded(self) -> None:
+        """A session was opened and its configuration taken."""
+        self.state = Breaker.CLOSED
+        self._failures = self._periods = 0
+
+    def failed(self, now: float) -> None:
+        """A session could not be opened, or was lost for a reason that may pass."""
+        self._failures += 1
+        if self.state is Breaker.TRYING or (self.state is Breaker.CLOSED and self._failures >= FAILURES_TO_OPEN):
+            self.opened += self.state is Breaker.CLOSED
+            self._open(now)
+
+    def cancelled(self, now: float) -> None:
+        """A start that was booked is not tried, or its result is not awaited."""
+        if self.state is Breaker.TRYING:
+            self.state, self._until = Breaker.OPEN, now
+
+    def _open(self, now: float) -> None:
+        self.state = Breaker.OPEN
+        longest = min(self._probe, 0.25 * 2**self._periods)
+        self._periods = min(self._periods + 1, 16)
+        self._until = now + self._uniform(longest / 2, longest)
