@@ -35,7 +35,7 @@ bench: ## the figures of the README
 	.venv/bin/python tests/bench/receiver.py
 
 pjsip: ## build pjsua2 for work (2048 calls, OpenSSL 3, SIPREC) and put it in place of the wheel from PyPI
-	@deploy/setup.sh run
+	@SKIP_PJSUA2=1 deploy/setup.sh run
 	deploy/pjsip/build-pjsua2.sh .venv/bin/python
 
 lock: ## pin the dependencies anew

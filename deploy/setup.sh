@@ -1,6 +1,7 @@
 #!/bin/bash
 # setup.sh run|test: makes .venv with what `make demo` or `make test` needs; does nothing where that stands already.
-# "run" needs no root. "test" also installs Debian packages, and says so first.
+# "run" needs no root, and takes the quick pjsua2 from PyPI where none is there. "test" also installs Debian packages,
+# and says so first; it takes the pjsua2 for work (deploy/pjsip/), built once on a machine, in about 4 minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=$1
@@ -21,8 +22,8 @@ header=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/
 command -v "${CC:-cc}" >/dev/null || missing "there is no C compiler" "apt-get install gcc libc6-dev"
 
 if [ "$what" = test ]; then
-    # sipp, and recorded prompts with their texts
-    packages=(sip-tester asterisk-core-sounds-en-wav)
+    # sipp, recorded prompts with their texts, and what pjsua2 is built with
+    packages=(sip-tester asterisk-core-sounds-en-wav swig make g++ libsrtp2-dev libssl-dev uuid-dev)
     absent=()
     for package in "${packages[@]}"; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || absent+=("$package")
@@ -41,7 +42,9 @@ stamp=.venv/.$what-$(cat "$lock" pyproject.toml | sha256sum | cut -c 1-16)
 if [ ! -e "$stamp" ]; then
     echo "Setting up .venv from $lock"
     [ -x .venv/bin/python ] || "$python" -m venv .venv
-    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "$lock"
+    # all but pjsua2, which comes in two builds that must never lie over each other
+    awk '/^[a-zA-Z]/ {own = /^pjsua2/} !own' "$lock" >.venv/lock.txt
+    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r .venv/lock.txt
     rm -f .venv/.run-* .venv/.test-*
     touch "$stamp"
 fi
@@ -55,7 +58,12 @@ if [ ! -e "$compiled" ]; then
     touch "$compiled"
 fi
 
-if ! .venv/bin/python -c 'import pjsua2' 2>/dev/null; then
-    missing "pjsua2 is not there: PyPI has it for Python 3.11 and 3.12 on x86_64 only, this is $(.venv/bin/python --version) on $(uname -m)" \
+if [ "$what" = test ]; then
+    deploy/pjsip/build-pjsua2.sh .venv/bin/python
+elif [ -z "${SKIP_PJSUA2:-}" ] && ! .venv/bin/python -c 'import pjsua2' 2>/dev/null; then
+    awk '/^[a-zA-Z]/ {own = /^pjsua2/} own' "$lock" >.venv/quick.txt
+    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r .venv/quick.txt
+    .venv/bin/python -c 'import pjsua2' 2>/dev/null || missing \
+        "PyPI has pjsua2 for Python 3.11 and 3.12 on x86_64 only, this is $(.venv/bin/python --version) on $(uname -m)" \
         "build it with \`make pjsip\` (about 4 minutes; it names the Debian packages that it needs), or use PYTHON=python3.12"
 fi

@@ -15,7 +15,7 @@ fail() {
 }
 
 [ $# -eq 1 ] || fail "usage: build-pjsua2.sh PYTHON"
-python=$1
+python=$(realpath --no-symlinks "$1")
 here=$(dirname "$(realpath "$0")")
 "$python" -c 'import sys; sys.exit(sys.prefix == sys.base_prefix)' || fail "$python does not belong to a virtual environment"
 tag=$("$python" -c 'import sys; print(f"cp{sys.version_info[0]}{sys.version_info[1]}")')-$(uname -m)
@@ -103,13 +103,24 @@ build() {
   fi
 }
 
+mkdir -p "$(dirname "$cache")"
+exec 9>"$cache.lock"
+flock 9 # work trees that start side by side build it once
 if ! compgen -G "$cache/pjsua2-*.whl" >/dev/null; then
   check_tools
   echo "building pjsua2 for $CALLS calls; this takes some minutes (output in $cache.log)"
   build
 fi
 wheel=$(compgen -G "$cache/pjsua2-*.whl" | head -1)
-# both distributions install the module pjsua2: never two at once
-"$python" -m pip uninstall --quiet --yes pjsua2-python pjsua2 2>/dev/null || true
-"$python" -m pip install --quiet --no-index --no-deps "$wheel"
-"$python" -c 'import pjsua2; print("pjsua2", __import__("importlib.metadata").metadata.version("pjsua2"), "is installed")'
+version() {
+  "$python" -c "from importlib.metadata import version; print(version('$1'))" 2>/dev/null || true
+}
+
+name=$(basename "$wheel")
+if [ -n "$(version pjsua2-python)" ] || [[ $name != "pjsua2-$(version pjsua2)-"* ]]; then
+  # both distributions install the module pjsua2: never two at once
+  "$python" -m pip uninstall --quiet --yes pjsua2-python pjsua2 2>/dev/null || true
+  "$python" -m pip install --quiet --disable-pip-version-check --no-index --no-deps "$wheel"
+  echo "pjsua2 $(version pjsua2) is installed"
+fi
+"$python" -c 'import pjsua2' || fail "$name does not import; remove ${cache} and build it anew"
