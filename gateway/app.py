@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from typing import Any
 
 import structlog
 
@@ -14,7 +15,7 @@ from gateway.asr.engine import Engine
 from gateway.asr.palatine import PalatineEngine
 from gateway.calls.registry import Registry
 from gateway.calls.switchboard import TICK, Switchboard
-from gateway.config import Palatine, Settings
+from gateway.config import Palatine, Peer, Registration, Settings
 from gateway.delivery.outbox import Outbox
 from gateway.delivery.webhooks import Deliverer
 from gateway.media.receiver import Receiver
@@ -113,10 +114,14 @@ class Gateway:
             )
 
     async def run(self) -> None:
-        """Serves until SIGTERM or SIGINT, then drains; a second signal cuts the draining short."""
+        """Serves until SIGTERM or SIGINT, then drains; a second signal cuts the draining short.
+
+        SIGHUP reads the TLS certificate anew.
+        """
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._signalled)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._link.send(messages.Reload()))
         await self._stopping.wait()
         await self.stop()
 
@@ -153,17 +158,25 @@ class Gateway:
         return messages.Setup(
             listen=list(sip.listen),
             advertise=sip.advertise,
-            networks=[str(network) for peer in sip.peers for network in peer.networks],
+            peers=[_opened(peer) for peer in sip.peers],
             max_calls=sip.max_calls,
             retry_after=sip.retry_after,
             user_agent=USER_AGENT,
             log_level=sip.log_level,
+            realm=sip.realm,
+            tls=sip.tls.model_dump(),
+            registrations=[_opened(registration) for registration in sip.registrations],
+            session_seconds=sip.session_seconds,
+            min_session_seconds=sip.min_session_seconds,
         )
 
     def _on_signalling(self, message: messages.Message) -> None:
         match message:
             case messages.StackLog(level, text):
                 (log.error, log.warning, log.info)[min(level, 3) - 1]("sip_stack", text=text)
+            case messages.Registered(name, registrar, code, text, expires):
+                note = log.info if code // 100 == 2 else log.warning
+                note("registration", name=name, registrar=registrar, code=code, text=text, expires=expires)
             case messages.Ready():
                 log.info("signalling_up", listening=message.listening)
             case _:
@@ -203,3 +216,8 @@ class Gateway:
         self._metrics.gauge("legs", "Legs that are connected", lambda: self._switchboard.legs)
         if self.ready is not None:
             self._metrics.build(pjsip=self.ready.version, build=self.ready.build)
+
+
+def _opened(section: Peer | Registration) -> dict[str, Any]:
+    """Returns a section with its password as the signalling process needs it: the link is a socket pair of our own."""
+    return section.model_dump(mode="json") | {"password": section.password.get_secret_value()}

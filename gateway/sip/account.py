@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from gateway.sip.messages import Incoming
+from gateway.sip.messages import Incoming, Setup
 from gateway.sip.request import Request, clean, tag_of, uri_of
 from gateway.sip.stack import Owner, guarded, pj
 
@@ -12,8 +13,11 @@ from gateway.sip.stack import Owner, guarded, pj
 class AccountOwner(Owner, Protocol):
     """The agent, as its accounts see it."""
 
-    def incoming(self, call_id: int, rdata: Any) -> None:
+    def incoming(self, account: GatewayAccount, call_id: int, rdata: Any) -> None:
         """Takes an INVITE."""
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Has something done outside of the stack's callbacks."""
 
 
 class GatewayAccount(pj.Account if pj else object):  # type: ignore[misc]
@@ -26,21 +30,25 @@ class GatewayAccount(pj.Account if pj else object):  # type: ignore[misc]
     @guarded
     def onIncomingCall(self, prm: Any) -> None:  # noqa: N802
         """An INVITE outside a dialog."""
-        self.agent.incoming(prm.callId, prm.rdata)
+        self.agent.incoming(self, prm.callId, prm.rdata)
 
 
-def account_config() -> Any:
-    """Returns the settings of the account for trunks."""
+def account_config(setup: Setup) -> Any:
+    """Returns the settings of an account: the one for trunks as it is."""
     config = pj.AccountConfig()
     config.idUri = "sip:asr-gateway@localhost"
     config.mediaConfig.useLoopMedTp = True
     config.mediaConfig.lockCodecEnabled = False
     # else offers of SAVP are refused before they can be looked at
     config.mediaConfig.srtpUse, config.mediaConfig.srtpSecureSignaling = 1, 0
+    config.callConfig.prackUse = pj.PJSUA_100REL_OPTIONAL
+    config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
+    config.callConfig.timerSessExpiresSec = setup.session_seconds
+    config.callConfig.timerMinSESec = setup.min_session_seconds
     return config
 
 
-def described(number: int, request: Request, rdata: Any, offer: str) -> Incoming:
+def described(number: int, request: Request, rdata: Any, offer: str, peer: str) -> Incoming:
     """Returns the event for an INVITE."""
     sent, to = request.first("from"), request.first("to")
     via = request.first("via").upper()
@@ -56,4 +64,5 @@ def described(number: int, request: Request, rdata: Any, offer: str) -> Incoming
         transport=next((name for name in ("tcp", "tls") if via.startswith(f"SIP/2.0/{name.upper()}")), "udp"),
         headers=request.headers,
         offer=clean(offer),
+        peer=peer,
     )

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import Any, Protocol
 
 from gateway.sip.dialog import Dialog
-from gateway.sip.request import clean
+from gateway.sip.request import clean, read
 from gateway.sip.sdp import Negotiated, SdpError
 from gateway.sip.stack import Owner, guarded, operation, pj
 
@@ -69,15 +69,17 @@ class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
     @guarded
     def onCallMediaState(self, _prm: Any) -> None:  # noqa: N802
         """Offer and answer are complete."""
-        if self.dialog.offered:
-            self.dialog.take(self._answered())
-        self.agent.send(self.dialog.media())
+        if not self.dialog.keyless:
+            self._tell_media()
 
     @guarded
     def onCallState(self, prm: Any) -> None:  # noqa: N802
         """The dialog was confirmed, or is over."""
         info = self.getInfo()
         if info.state == pj.PJSIP_INV_STATE_CONFIRMED:
+            if self.dialog.keyless and prm.e.type == pj.PJSIP_EVENT_RX_MSG:
+                self.dialog.keys_from(read(prm.e.body.rxMsg.rdata.wholeMsg).sdp)
+                self._tell_media()
             if established := self.dialog.confirmed():
                 self.agent.send(established)
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
@@ -87,6 +89,11 @@ class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
             self.agent.forget(self)
             if ended and self.told:
                 self.agent.send(ended)
+
+    def _tell_media(self) -> None:
+        if self.dialog.offered:
+            self.dialog.take(self._answered())
+        self.agent.send(self.dialog.media())
 
     def _answered(self) -> Negotiated:
         """Reads the peer's answer to our own offer from the stack, which keeps no SDP of it.
@@ -106,4 +113,5 @@ class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
             remote_port=int(port),
             held=not stream.dir & pj.PJMEDIA_DIR_DECODING or numeric.is_unspecified,
             label="",
+            sends=self.dialog.terms.sends,
         )

@@ -8,7 +8,7 @@ lives.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 M = TypeVar("M", bound="Message")
@@ -98,6 +98,7 @@ class Incoming(Message):
         transport: ``udp``, ``tcp`` or ``tls``.
         headers: All headers of the INVITE by lower-case name (long forms), in order of appearance.
         offer: The SDP of the offer; empty for a late offer.
+        peer: The name of the peer that it comes from, or of the registration whose registrar sent it.
     """
 
     dialog: int
@@ -111,6 +112,7 @@ class Incoming(Message):
     transport: str
     headers: dict[str, list[str]]
     offer: str
+    peer: str = ""
 
 
 @message
@@ -128,6 +130,9 @@ class Media(Message):
         remote_port: Likewise; 0 when the peer took its stream out.
         held: The peer does not send: ``sendonly`` from our side is impossible, or c=0.0.0.0, or inactive, as *its* SDP
             says (RFC 3264, section 8.4).
+        srtp: ``{"suite": …, "remote": base64, "local": base64}``: how its packets are decrypted, and ours encrypted
+            (RFC 4568); empty for plain RTP.
+        sends: We answered that we send, too: the peer expects RTP, be it silence.
     """
 
     dialog: int
@@ -137,6 +142,8 @@ class Media(Message):
     remote_address: str
     remote_port: int
     held: bool
+    srtp: dict[str, str] = field(default_factory=dict)
+    sends: bool = False
 
 
 @message
@@ -173,13 +180,34 @@ class Refused(Message):
 
     Attributes:
         code: The status that was sent.
-        cause: ``unknown_peer``, ``full``, ``draining`` or ``no_common_codec`` (also for SDP that cannot be read).
+        cause: ``unknown_peer``, ``unauthorized`` (wrong credentials), ``full``,
+            ``draining`` or ``no_common_codec`` (also for SDP that cannot be read).
         source: Where the packet came from.
     """
 
     code: int
     cause: str
     source: str
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Registered(Message):
+    """How a registration stands.
+
+    Attributes:
+        name: The registration's.
+        registrar: Its URI.
+        code: The last status.
+        text: Its reason phrase.
+        expires: Seconds that it holds; 0 when it does not.
+    """
+
+    name: str
+    registrar: str
+    code: int
+    text: str
+    expires: int
 
 
 @message
@@ -277,6 +305,12 @@ class Drain(Message):
 
 @message
 @dataclass(frozen=True, slots=True)
+class Reload(Message):
+    """Read the TLS certificate and key anew; connections that stand go on."""
+
+
+@message
+@dataclass(frozen=True, slots=True)
 class Stop(Message):
     """Hang up what is left and exit 0."""
 
@@ -289,17 +323,27 @@ class Setup(Message):
     Attributes:
         listen: Addresses as ``udp:0.0.0.0:5060``.
         advertise: Address for Contact and Via where it differs from the bound one; empty for none.
-        networks: Networks (CIDR) whose INVITEs are answered; others get 403.
+        peers: Who is answered, as the fields of ``gateway.sip.access.Peer``; others get 403.
         max_calls: Dialogs at once; beyond, 503.
         retry_after: Seconds that a 503 names.
         user_agent: The User-Agent and Server header.
         log_level: pjlib's level for ``StackLog``.
+        realm: Of digest authentication.
+        tls: ``certificate``, ``key``, ``ca`` (paths of PEM files; no ``ca``, no client certificates).
+        registrations: Where to register, as the fields of ``gateway.sip.registration.Registration``.
+        session_seconds: Session-Expires that we ask for and grant (RFC 4028).
+        min_session_seconds: The least that we grant.
     """
 
     listen: list[str]
     advertise: str
-    networks: list[str]
+    peers: list[dict[str, Any]]
     max_calls: int
     retry_after: int
     user_agent: str
     log_level: int = 2
+    realm: str = "asr-gateway"
+    tls: dict[str, str] = field(default_factory=dict)
+    registrations: list[dict[str, Any]] = field(default_factory=list)
+    session_seconds: int = 1800
+    min_session_seconds: int = 90

@@ -15,10 +15,11 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from gateway.sip.access import Access
 from gateway.sip.account import GatewayAccount, account_config, described
+from gateway.sip.admission import Admission, Refusal
 from gateway.sip.build import BuildError, installed
 from gateway.sip.dialog import Dialog
 from gateway.sip.dialog_call import DialogCall
@@ -34,15 +35,17 @@ from gateway.sip.messages import (
     Ready,
     Refused,
     Reject,
+    Reload,
     Setup,
     StackLog,
     Stop,
 )
 from gateway.sip.pipe import Pipe, PipeClosedError
+from gateway.sip.registration import RegisteredAccount, Registration
 from gateway.sip.request import clean, read
 from gateway.sip.sdp import SdpError
 from gateway.sip.stack import StackWriter, StartError, endpoint_config, guarded, headers, operation, pj, reason
-from gateway.sip.transports import listen
+from gateway.sip.transports import Transports
 
 TURN_MS = 5
 """Longest wait for the stack before the link is looked at."""
@@ -64,13 +67,21 @@ class GatewayEndpoint(pj.Endpoint if pj else object):  # type: ignore[misc]
         """The stack refused an INVITE before it became a call."""
         self.agent.stack_refused(prm.statusCode, prm.rdata.srcAddress)
 
+    @guarded
+    def onTransportState(self, prm: Any) -> None:  # noqa: N802
+        """A connection came up or went down."""
+        self.agent.transports.changed(prm)
+
 
 class Agent:
     """The user agent: the stack on one side, the link on the other.
 
     Attributes:
         closed: The gateway is gone.
+        transports: Where it listens; there once ``start`` has returned.
     """
+
+    transports: Transports
 
     def __init__(self, pipe: Pipe, first: int) -> None:
         """Prepares; nothing is started.
@@ -83,7 +94,9 @@ class Agent:
         self._pipe = pipe
         self._next = first
         self._setup = Setup([], "", [], 0, 0, "")
-        self._access = Access([])
+        self._admission = Admission(self._setup)
+        self._registrations: list[RegisteredAccount] = []
+        self._timers: list[tuple[float, Callable[[], None]]] = []
         self._calls: dict[int, DialogCall] = {}
         self._over: list[DialogCall] = []
         self._retry_after = 0
@@ -107,21 +120,35 @@ class Agent:
         self._calls.pop(call.dialog.number, None)
         self._over.append(call)
 
-    def incoming(self, call_id: int, rdata: Any) -> None:
-        """Refuses an INVITE or tells the gateway of it."""
-        request = read(rdata.wholeMsg)
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Has something done outside of the stack's callbacks."""
+        self._timers.append((time.monotonic() + seconds, action))
+
+    def incoming(self, account: GatewayAccount, call_id: int, rdata: Any) -> None:
+        """Refuses an INVITE, asks for credentials, or tells the gateway of it."""
+        request, source = read(rdata.wholeMsg), rdata.srcAddress
         offer = request.sdp
-        call = DialogCall(self, self._account, call_id, Dialog(self._next), offer)
+        call = DialogCall(self, account, call_id, Dialog(self._next), offer)
         self._next += 1
         self._calls[call.dialog.number] = call
-        if (refusal := self._refusal(rdata.srcAddress, offer, call.dialog)) is not None:
+        verdict = self._admission.judge(request, source, self.transports.subjects(source), account, time.monotonic())
+        if isinstance(verdict, Refusal):
+            if verdict.cause:
+                self.send(Refused(verdict.code, verdict.cause, source))
+            call.dialog.ask("refused")
+            self._refuse(call, verdict.code, more=verdict.headers)
+            return
+        call.dialog.terms = verdict.terms
+        if (refusal := self._refusal(offer, call.dialog)) is not None:
             code, cause = refusal
             call.dialog.ask("refused")
-            self.send(Refused(code, cause, rdata.srcAddress))
+            self.send(Refused(code, cause, source))
             self._refuse(call, code, self._retry_after or self._setup.retry_after if code == 503 else 0)
             return
         call.told = True
-        self.send(described(call.dialog.number, request, rdata, offer))
+        self.send(described(call.dialog.number, request, rdata, offer, verdict.peer))
+        if "100rel" in ",".join(request.headers.get("require", [])).lower():
+            call.answer(operation(180))  # a caller that insists on PRACK gets something to acknowledge (RFC 3262)
 
     def stack_refused(self, code: int, source: str) -> None:
         """Tells the gateway of an INVITE that the stack refused."""
@@ -144,18 +171,23 @@ class Agent:
         if pj is None:
             raise StartError("pjsua2 is installed and does not import; build it anew: make pjsip")
         self._setup = self._first()
-        self._access = Access(self._setup.networks)
+        self._admission = Admission(self._setup)
         self._endpoint = GatewayEndpoint(self)
         self._endpoint.libCreate()
         self._writer = StackWriter(self)
         self._endpoint.libInit(endpoint_config(self._setup, build.capacity, self._writer))
         self._endpoint.audDevManager().setNoDev()
-        listening = [listen(self._endpoint, address, self._setup.advertise) for address in self._setup.listen]
+        self.transports = Transports(self._endpoint, self._setup.advertise, self._setup.tls, build.name)
+        listening = [self.transports.listen(address) for address in self._setup.listen]
         self._endpoint.libStart()
         self._account = GatewayAccount(self)
-        self._account.create(account_config())
+        self._account.create(account_config(self._setup))
+        for wanted in self._setup.registrations:
+            self._registrations.append(RegisteredAccount(self, Registration(**wanted), self._setup))
         version = self._endpoint.libVersion().full
         self.send(Ready(version, build.name, build.capacity, listening))
+        for account in self._registrations:
+            account.begin()
 
     def run(self) -> None:
         """Serves until told to stop, or until the gateway is gone."""
@@ -164,7 +196,9 @@ class Agent:
         for call in list(self._calls.values()):
             self._hang_up(call)
         until = time.monotonic() + FAREWELL_SECONDS
-        while self._calls and time.monotonic() < until:
+        for account in self._registrations:
+            account.leave()
+        while (self._calls or any(account.holds for account in self._registrations)) and time.monotonic() < until:
             self._turn()
 
     def close(self) -> None:
@@ -179,6 +213,8 @@ class Agent:
         self._over.clear()
         if self.closed:
             return
+        if self._timers:
+            self._due(time.monotonic())
         try:
             self._pipe.flush()
             for message in self._pipe.receive():
@@ -186,14 +222,27 @@ class Agent:
         except PipeClosedError:
             self.closed = True
 
+    def _due(self, now: float) -> None:
+        due = [action for at, action in self._timers if at <= now]
+        self._timers = [timer for timer in self._timers if timer[0] > now]
+        for action in due:
+            try:
+                action()
+            except pj.Error as error:
+                self.log(1, reason(error))
+
     def _command(self, message: Message) -> None:
         match message:
             case Stop():
                 self._stopping = True
             case Ping(number):
                 self.send(Pong(number))
+            case Reload():
+                self._reload()
             case Drain(retry_after=seconds):
                 self._retry_after = seconds
+                for account in self._registrations:
+                    account.leave()
                 os.environ["PJSUA_DRAINING"] = "1"  # the build for work answers OPTIONS by this, the trial build cannot
             case Accept() | Reject() | Hangup():
                 # a dialog that ended while the command was on its way is no fault
@@ -229,15 +278,24 @@ class Agent:
         except pj.Error as error:
             self.log(1, f"dialog {call.dialog.number}: refusal failed: {reason(error)}")
 
-    def _refuse(self, call: DialogCall, code: int, retry_after: int) -> None:
+    def _refuse(
+        self, call: DialogCall, code: int, retry_after: int = 0, *, more: Sequence[tuple[str, str]] = ()
+    ) -> None:
         parameters = operation(code)
-        if retry_after:
-            parameters.txOption.headers = headers([("Retry-After", str(retry_after))])
+        lines = [*more, ("Retry-After", str(retry_after))] if retry_after else list(more)
+        if lines:
+            parameters.txOption.headers = headers(lines)
         call.answer(parameters)
 
-    def _refusal(self, source: str, offer: str, dialog: Dialog) -> tuple[int, str] | None:
-        if not self._access.allows(source):
-            return 403, "unknown_peer"
+    def _reload(self) -> None:
+        try:
+            self.transports.reload()
+        except StartError as error:
+            self.log(1, f"the TLS certificate was not reloaded, the old one stays: {error}")
+        else:
+            self.log(3, "the TLS certificate was reloaded")
+
+    def _refusal(self, offer: str, dialog: Dialog) -> tuple[int, str] | None:
         if self._retry_after:
             return 503, "draining"
         if len(self._calls) > self._setup.max_calls:

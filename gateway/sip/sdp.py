@@ -1,24 +1,35 @@
 """SDP: reads offers and answers, writes ours (RFC 3264, 4566 and 3551).
 
-We only ever receive, so an answer says ``recvonly``, or ``inactive`` where the peer will not send. The answer names one
-G.711 payload type, the first of the offer: pjsip's negotiator keeps no second one. Reception takes every G.711 payload
-type that the offer named, since senders do switch between them.
+We only ever listen, so an answer says ``recvonly``, or ``inactive`` where the peer will not send; peers that hang up
+without RTP from us are answered ``sendrecv`` (``Terms.sends``). The answer names one G.711 payload type, the first of
+the offer: pjsip's negotiator keeps no second one. Reception takes every G.711 payload type that the offer named, since
+senders do switch between them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
+from typing import Literal
+
+from gateway.sip import sdes
 
 PROFILES = ("RTP/AVP", "RTP/AVPF")
+SECURE_PROFILES = ("RTP/SAVP", "RTP/SAVPF")
 DEFAULT_PTIME = 20
 LONGEST_TEXT = 65536
 
 _STATIC = {0: "PCMU/8000", 8: "PCMA/8000", 13: "CN/8000"}
 _G711 = {"PCMA/8000": "alaw", "PCMU/8000": "mulaw"}
 _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
+_DIRECTION = {  # we receive, we send
+    (True, True): "sendrecv",
+    (True, False): "recvonly",
+    (False, True): "sendonly",
+    (False, False): "inactive",
+}
 _TOKEN = re.compile(r"[!#-'*+\-./0-9A-Z^-~]+")
 
 
@@ -27,7 +38,23 @@ class SdpError(ValueError):
 
 
 class NoCommonCodecError(SdpError):
-    """The SDP is sound, and no audio stream in it has G.711 over plain RTP."""
+    """The SDP is sound, and no audio stream in it has G.711 as the peer's terms want it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one peer is answered.
+
+    Attributes:
+        srtp: Whether its RTP may, or must, be encrypted with keys in the SDP (RFC 4568).
+        sends: We send, too (silence): ``sendrecv`` instead of ``recvonly``.
+    """
+
+    srtp: Literal["off", "optional", "required"] = "off"
+    sends: bool = False
+
+
+PLAIN = Terms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +72,7 @@ class Stream:
         ptime: Milliseconds a packet that the peer wants; 0 when it does not say.
         maxptime: The most that it takes; 0 when it does not say.
         label: RFC 4574; empty for none.
+        crypto: The keys that we can take, in its order.
     """
 
     kind: str
@@ -57,6 +85,7 @@ class Stream:
     ptime: int
     maxptime: int
     label: str
+    crypto: tuple[sdes.Crypto, ...] = ()
 
     @property
     def codecs(self) -> dict[int, str]:
@@ -67,10 +96,13 @@ class Stream:
         """Returns the payload type of an encoding such as ``CN/8000``, -1 for none."""
         return next((pt for pt, name in self.encodings.items() if name == encoding), -1)
 
-    @property
-    def usable(self) -> bool:
-        """True for an audio stream that G.711 can be received on."""
-        return self.kind == "audio" and self.port > 0 and self.profile in PROFILES and bool(self.codecs)
+    def usable(self, terms: Terms) -> bool:
+        """Returns True for an audio stream that G.711 can be received on, on these terms."""
+        if self.kind != "audio" or self.port == 0 or not self.codecs:
+            return False
+        if self.profile in SECURE_PROFILES:
+            return terms.srtp != "off" and bool(self.crypto)
+        return self.profile in PROFILES and terms.srtp != "required"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +118,8 @@ class Negotiated:
         remote_port: The peer's port, 0 when it took the stream out.
         held: The peer does not send.
         label: The stream's RFC 4574 label.
+        srtp: ``suite``, ``remote`` and ``local`` key (base64); empty for plain RTP.
+        sends: We may send: the peer takes RTP and the terms say so.
     """
 
     index: int
@@ -96,6 +130,8 @@ class Negotiated:
     remote_port: int
     held: bool
     label: str
+    srtp: dict[str, str] = field(default_factory=dict)
+    sends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +192,16 @@ def parse(text: str) -> tuple[Stream, ...]:
     return tuple(_stream(draft, session) for draft in drafts)
 
 
-def answer(offer: str, *, address: str, ports: Sequence[int], session: int, version: int) -> Answer:
+def answer(
+    offer: str,
+    *,
+    address: str,
+    ports: Sequence[int],
+    session: int,
+    version: int,
+    terms: Terms = PLAIN,
+    keys: Sequence[str] = (),
+) -> Answer:
     """Answers an offer: recvonly G.711 for its first usable audio streams, port 0 for the rest of it.
 
     Args:
@@ -165,30 +210,39 @@ def answer(offer: str, *, address: str, ports: Sequence[int], session: int, vers
         ports: Our RTP ports, one for each audio stream that is wanted.
         session: The number in our ``o=`` line, the same through the dialog's life.
         version: The version in our ``o=`` line; each new SDP of ours has the next.
+        terms: The peer's.
+        keys: Our SRTP keys (base64), one for each port.
 
     Returns:
         The answer and what was negotiated. ``streams`` is empty when the peer took all its audio out, which is allowed
         in a later offer of a dialog (RFC 3264, section 8.2).
 
     Raises:
-        NoCommonCodecError: No audio stream has G.711.
+        NoCommonCodecError: No audio stream has G.711 on these terms.
         SdpError: The offer cannot be read.
     """
     offered = parse(offer)
-    lines, streams = _head(address, session, version), []
+    lines = _head(address, session, version)
+    streams: list[Negotiated] = []
     free = list(ports)
     for index, stream in enumerate(offered):
-        if stream.usable and free:
-            lines += _answered(stream, free.pop(0))
-            streams.append(_negotiated(index, stream))
+        if stream.usable(terms) and free:
+            crypto = None
+            if stream.profile in SECURE_PROFILES:
+                crypto = replace(stream.crypto[0], key=keys[len(streams)])
+            lines += _answered(stream, free.pop(0), terms, crypto)
+            streams.append(_negotiated(index, stream, terms, crypto))
         else:
             lines += [f"m={stream.kind} 0 {stream.profile} {' '.join(stream.formats[:1])}"]
     if not streams and any(stream.port > 0 for stream in offered):
-        raise NoCommonCodecError("no audio stream of the offer has G.711 (PCMA or PCMU) over RTP/AVP")
+        want = {"off": "RTP/AVP", "optional": "RTP/AVP or RTP/SAVP", "required": "RTP/SAVP"}[terms.srtp]
+        raise NoCommonCodecError(f"no audio stream of the offer has G.711 (PCMA or PCMU) over {want}")
     return Answer(_checked(lines, offered), tuple(streams))
 
 
-def make_offer(*, address: str, port: int, session: int, version: int) -> str:
+def make_offer(
+    *, address: str, port: int, session: int, version: int, terms: Terms = PLAIN, keys: Sequence[str] = ()
+) -> str:
     """Returns our own offer, for an INVITE that came without one.
 
     Args:
@@ -196,14 +250,20 @@ def make_offer(*, address: str, port: int, session: int, version: int) -> str:
         port: Our RTP port.
         session: As in ``answer``.
         version: As in ``answer``.
+        terms: The peer's; SRTP is offered only where it is required, since one stream cannot offer both.
+        keys: One SRTP key (base64) for each of ``sdes.SUITES``, where it is required.
 
     Raises:
         SdpError: The address is not numeric.
     """
     lines = _head(address, session, version)
-    lines += [f"m=audio {port} RTP/AVP 8 0 101 13", "a=rtpmap:8 PCMA/8000", "a=rtpmap:0 PCMU/8000"]
+    secure = terms.srtp == "required"
+    lines += [f"m=audio {port} RTP/{'SAVP' if secure else 'AVP'} 8 0 101 13"]
+    if secure:
+        lines += [crypto.line() for crypto in sdes.offers(keys)]
+    lines += ["a=rtpmap:8 PCMA/8000", "a=rtpmap:0 PCMU/8000"]
     lines += ["a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-16", "a=rtpmap:13 CN/8000"]
-    lines += [f"a=ptime:{DEFAULT_PTIME}", "a=recvonly"]
+    lines += [f"a=ptime:{DEFAULT_PTIME}", "a=sendrecv" if terms.sends else "a=recvonly"]
     return _checked(lines, None)
 
 
@@ -241,6 +301,7 @@ def _stream(draft: _Draft, session: _Draft) -> Stream:
         ptime=max(0, _number(of.get("ptime", "0"), 1000)),
         maxptime=max(0, _number(of.get("maxptime", "0"), 1000)),
         label=label if _TOKEN.fullmatch(label) else "",
+        crypto=tuple(line for name, text in draft.attributes if name == "crypto" and (line := sdes.read(text))),
     )
 
 
@@ -267,7 +328,7 @@ def _number(text: str, most: int) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 8 and int(text) <= most else -1
 
 
-def _negotiated(index: int, stream: Stream) -> Negotiated:
+def _negotiated(index: int, stream: Stream, terms: Terms, crypto: sdes.Crypto | None) -> Negotiated:
     numeric = ip_address(stream.address)
     return Negotiated(
         index=index,
@@ -278,6 +339,8 @@ def _negotiated(index: int, stream: Stream) -> Negotiated:
         remote_port=stream.port,
         held=stream.direction in ("recvonly", "inactive") or numeric.is_unspecified,
         label=stream.label,
+        srtp={"suite": crypto.suite, "remote": stream.crypto[0].key, "local": crypto.key} if crypto else {},
+        sends=terms.sends and stream.direction in ("sendrecv", "recvonly"),
     )
 
 
@@ -289,11 +352,13 @@ def _head(address: str, session: int, version: int) -> list[str]:
     return ["v=0", f"o=asr-gateway {session} {version} {family}", "s=-", f"c={family}", "t=0 0"]
 
 
-def _answered(stream: Stream, port: int) -> list[str]:
+def _answered(stream: Stream, port: int, terms: Terms, crypto: sdes.Crypto | None) -> list[str]:
     codec = next(iter(stream.codecs))
     event, noise = stream.payload_type("TELEPHONE-EVENT/8000"), stream.payload_type("CN/8000")
     types = [pt for pt in (codec, event, noise) if pt >= 0]
     lines = [f"m=audio {port} {stream.profile} {' '.join(map(str, types))}"]
+    if crypto:
+        lines.append(crypto.line())
     lines.append(f"a=rtpmap:{codec} {stream.encodings[codec]}")
     if event >= 0:
         lines += [f"a=rtpmap:{event} telephone-event/8000", f"a=fmtp:{event} 0-16"]
@@ -306,7 +371,8 @@ def _answered(stream: Stream, port: int) -> list[str]:
     if stream.label:
         lines.append(f"a=label:{stream.label}")
     # c=0.0.0.0 is how RFC 2543 held; a peer that uses it still wants its own direction answered
-    lines.append("a=inactive" if stream.direction in ("recvonly", "inactive") else "a=recvonly")
+    receives, sends = stream.direction in ("sendrecv", "sendonly"), stream.direction in ("sendrecv", "recvonly")
+    lines.append(f"a={_DIRECTION[receives, sends and terms.sends]}")
     return lines
 
 

@@ -43,6 +43,7 @@ class SipPeer:
     """One dialog's worth of a UDP user agent client."""
 
     serial = 0
+    transport = "UDP"
 
     def __init__(self, port: int, *, user: str = "100", address: str = "127.0.0.1") -> None:
         SipPeer.serial += 1
@@ -70,12 +71,16 @@ class SipPeer:
         tag = f";tag={self.to_tag}" if self.to_tag else ""
         kind = f"Content-Type: {content or 'application/sdp'}\r\n" if body else ""
         text = (
-            f"{method} {self.uri} SIP/2.0\r\nVia: SIP/2.0/UDP {self.here};branch={branch}\r\n"
+            f"{method} {self.uri} SIP/2.0\r\nVia: SIP/2.0/{self.transport} {self.here};branch={branch}\r\n"
             f'From: "Anna" <sip:anna@example.org>;tag=from-tag\r\nTo: <{self.uri}>{tag}\r\n'
-            f"Call-ID: {self.call_id}\r\nCSeq: {cseq} {method}\r\nContact: <sip:anna@{self.here}>\r\n"
+            f"Call-ID: {self.call_id}\r\nCSeq: {cseq} {method}\r\n"
+            f"Contact: <sip:anna@{self.here};transport={self.transport.lower()}>\r\n"
             f"Max-Forwards: 70\r\n{headers}{kind}Content-Length: {len(body.encode())}\r\n\r\n{body}"
         )
-        self.socket.send(text.encode("utf-8", "surrogateescape"))
+        self.write(text.encode("utf-8", "surrogateescape"))
+
+    def write(self, data: bytes) -> None:
+        self.socket.send(data)
 
     async def receive(self, seconds: float = 5.0) -> Response:
         data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.socket, 65535), seconds)
@@ -94,7 +99,7 @@ class SipPeer:
             received = await self.receive()
             if received.method == method:
                 copied = [f"{name}: {received.header(name)}" for name in ("Via", "From", "To", "Call-ID", "CSeq")]
-                self.socket.send(("\r\n".join(["SIP/2.0 200 OK", *copied, "Content-Length: 0"]) + "\r\n\r\n").encode())
+                self.write(("\r\n".join(["SIP/2.0 200 OK", *copied, "Content-Length: 0"]) + "\r\n\r\n").encode())
                 return received
 
     async def invite(self, body: str, *, headers: str = "", ack: str = "", content: str = "") -> Response:

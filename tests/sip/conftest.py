@@ -48,9 +48,17 @@ class Signalling:
                 await self._changed.wait()
         return self.of(kind)[count - 1]
 
+    async def wait_for_log(self, text: str) -> None:
+        """Waits until the stack has logged a line with a text."""
+        async with asyncio.timeout(10):
+            while not any(text in line.text for line in self.logged):
+                self._changed.clear()
+                await self._changed.wait()
+
     def _take(self, event: Message) -> None:
         if isinstance(event, StackLog):
             self.logged.append(event)
+            self._changed.set()
             return
         self.events.append(event)
         self._changed.set()
@@ -73,7 +81,7 @@ async def start() -> AsyncIterator[Start]:
         fields: dict[str, object] = {
             "listen": ["udp:127.0.0.1:0", "tcp:127.0.0.1:0"],
             "advertise": "",
-            "networks": ["127.0.0.0/8"],
+            "peers": [{"name": "here", "networks": changes.pop("networks", ["127.0.0.0/8"])}],
             "max_calls": 4,
             "retry_after": 7,
             "user_agent": "asr-gateway/test",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sip.access import Access
+from gateway.sip.access import Access, Peer, Verdict
 
 
 @pytest.mark.parametrize(
@@ -27,25 +27,25 @@ from gateway.sip.access import Access
     ],
 )
 def test_sources(source: str, allowed: bool) -> None:
-    access = Access(["192.0.2.0/24", "2001:db8:1::/48", "fe80::/10", "198.51.100.1"])
-    assert access.allows(source) is allowed
+    access = Access([Peer("pbx", ("192.0.2.0/24", "2001:db8:1::/48", "fe80::/10", "198.51.100.1"))])
+    assert (access.judge(source).peer is not None) is allowed
 
 
 def test_a_mapped_network_is_its_ipv4_network() -> None:
-    access = Access(["::ffff:192.0.2.0/120"])
-    assert access.allows("192.0.2.200:1")
-    assert not access.allows("192.0.3.1:1")
+    access = Access([Peer("pbx", ("::ffff:192.0.2.0/120",))])
+    assert access.judge("192.0.2.200:1").peer
+    assert not access.judge("192.0.3.1:1").peer
 
 
-def test_no_network_lets_nobody_in() -> None:
-    assert not Access([]).allows("127.0.0.1:5060")
+def test_no_peer_lets_nobody_in() -> None:
+    assert Access([]).judge("127.0.0.1:5060") == Verdict(None)
 
 
 def test_what_is_no_network_is_refused() -> None:
     with pytest.raises(ValueError, match="not-a-network"):
-        Access(["not-a-network"])
+        Access([Peer("pbx", ("not-a-network",))])
 
 
 @given(st.text())
 def test_any_text_is_refused_or_an_address(source: str) -> None:
-    assert Access([]).allows(source) is False
+    assert Access([]).judge(source) == Verdict(None)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sip.sdp import Answer, NoCommonCodecError, SdpError, answer, make_offer, parse
+from gateway.sip import sdes
+from gateway.sip.sdp import Answer, NoCommonCodecError, SdpError, Terms, answer, make_offer, parse
 
 HEAD = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
 
@@ -193,3 +194,73 @@ def test_any_text_gets_an_answer_or_an_error(text: str) -> None:
     assert sum(stream.port > 0 for stream in written) == len(got.streams) <= 1
     assert all(stream.direction in ("recvonly", "inactive") for stream in written if stream.port)
     assert got.text.isascii()
+
+
+PEER_KEYS = [sdes.new_key(), sdes.new_key()]
+OUR_KEYS = [sdes.new_key(), sdes.new_key()]
+PLAIN_STREAM = "m=audio 4000 RTP/AVP 8\r\n"
+SECURE_STREAM = (
+    "m=audio 4002 RTP/SAVP 8\r\na=crypto:7 AES_256_CM_HMAC_SHA1_80 inline:AAAA\r\n"
+    f"a=crypto:3 AES_CM_128_HMAC_SHA1_32 inline:{PEER_KEYS[0]}\r\n"
+    f"a=crypto:4 AES_CM_128_HMAC_SHA1_80 inline:{PEER_KEYS[1]}\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("srtp", "media", "ports"),
+    [
+        ("off", PLAIN_STREAM, [20000]),
+        ("off", SECURE_STREAM + PLAIN_STREAM, [0, 20000]),
+        ("optional", PLAIN_STREAM, [20000]),
+        ("optional", SECURE_STREAM + PLAIN_STREAM, [20000, 0]),
+        ("required", PLAIN_STREAM + SECURE_STREAM, [0, 20000]),
+        ("off", SECURE_STREAM, None),
+        ("required", PLAIN_STREAM, None),
+        ("required", "m=audio 4002 RTP/SAVP 8\r\n", None),
+    ],
+)
+def test_srtp_is_off_taken_or_insisted_on(srtp: str, media: str, ports: list[int] | None) -> None:
+    def ask() -> Answer:
+        terms = Terms(srtp)  # type: ignore[arg-type]
+        return answer(
+            HEAD + media, address="192.0.2.9", ports=[20000], session=7, version=3, terms=terms, keys=OUR_KEYS
+        )
+
+    if ports is None:
+        with pytest.raises(NoCommonCodecError, match=r"RTP/S?AVP"):
+            ask()
+        return
+    ours = ask()
+    assert [stream.port for stream in parse(ours.text)] == ports
+    (stream,) = ours.streams
+    if ports.index(20000) == media.split("m=")[1:].index(SECURE_STREAM[2:]) if SECURE_STREAM in media else False:
+        assert stream.srtp == {"suite": "AES_CM_128_HMAC_SHA1_32", "remote": PEER_KEYS[0], "local": OUR_KEYS[0]}
+        assert f"a=crypto:3 AES_CM_128_HMAC_SHA1_32 inline:{OUR_KEYS[0]}\r\n" in ours.text
+        assert ours.text.count("a=crypto") == 1
+    else:
+        assert stream.srtp == {}
+        assert "a=crypto" not in ours.text
+
+
+def test_our_offer_of_srtp_has_a_key_for_each_suite() -> None:
+    text = make_offer(address="192.0.2.9", port=20000, session=7, version=1, terms=Terms("required"), keys=OUR_KEYS)
+    (stream,) = parse(text)
+    assert stream.profile == "RTP/SAVP"
+    assert [crypto.key for crypto in stream.crypto] == OUR_KEYS
+    assert [crypto.suite for crypto in stream.crypto] == list(sdes.SUITES)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "sends"),
+    [
+        ("sendrecv", "sendrecv", True),
+        ("sendonly", "recvonly", False),
+        ("recvonly", "sendonly", True),
+        ("inactive", "inactive", False),
+    ],
+)
+def test_peers_that_want_rtp_back(theirs: str, ours: str, sends: bool) -> None:
+    offer = HEAD + PLAIN_STREAM + f"a={theirs}\r\n"
+    got = answer(offer, address="192.0.2.9", ports=[20000], session=7, version=3, terms=Terms(sends=True))
+    assert got.text.endswith(f"a={ours}\r\n")
+    assert got.streams[0].sends is sends

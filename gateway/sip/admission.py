@@ -1,0 +1,90 @@
+"""Who an INVITE comes from, and whether it is let in: peers, credentials, registrars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.sip.access import Access, Peer, address_of
+from gateway.sip.account import GatewayAccount
+from gateway.sip.digest import Challenger
+from gateway.sip.messages import Setup
+from gateway.sip.registration import RegisteredAccount
+from gateway.sip.request import Request
+from gateway.sip.sdp import Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Let in.
+
+    Attributes:
+        peer: Name of the peer or the registration.
+        terms: What it is answered.
+    """
+
+    peer: str
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Not let in.
+
+    Attributes:
+        code: The status.
+        cause: As in ``messages.Refused``; empty for a first challenge, which is no refusal yet.
+        headers: Of the answer.
+    """
+
+    code: int
+    cause: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Admission:
+    """The peers of a setup, and the credentials that some of them must show.
+
+    Raises:
+        ValueError: A network of a peer is none.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._access = Access(Peer(**peer) for peer in setup.peers)
+        self._challenger = Challenger(setup.realm)
+
+    def judge(
+        self, request: Request, source: str, subjects: list[str], account: GatewayAccount, now: float
+    ) -> Admitted | Refusal:
+        """Judges an INVITE.
+
+        Args:
+            request: The INVITE.
+            source: Where it came from, ``address:port``.
+            subjects: Names in the verified certificate of its TLS connection.
+            account: Whom the stack takes it to be for.
+            now: Seconds on a clock that does not go back.
+        """
+        credentials = request.headers.get("authorization", [])
+
+        def proves(peer: Peer) -> bool:
+            return any(
+                self._challenger.proves(
+                    value,
+                    method=request.method,
+                    uri=request.uri,
+                    username=peer.username,
+                    password=peer.password,
+                    now=now,
+                )
+                for value in credentials
+            )
+
+        verdict = self._access.judge(source, subjects, proves if credentials else None)
+        if verdict.peer is not None:
+            return Admitted(verdict.peer.name, verdict.peer.terms)
+        if isinstance(account, RegisteredAccount) and account.sent_by(address_of(source)):
+            return Admitted(account.registration.name, account.registration.terms)
+        if verdict.challenge:
+            lines = (("WWW-Authenticate", value) for value in self._challenger.challenges(now))
+            return Refusal(401, "unauthorized" if credentials else "", tuple(lines))
+        return Refusal(403, "unknown_peer")

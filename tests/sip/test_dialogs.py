@@ -1,0 +1,361 @@
+"""What dialogs go through with real PBXs: each case with the real process and a peer whose every byte is ours."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+
+import pytest
+
+from gateway.sip import sdes
+from gateway.sip.build import installed
+from gateway.sip.messages import Accept, Ended, Established, Incoming, Media, Refused
+from tests.peers.sip_peer import G711, Response, SipPeer, sdp
+from tests.sip.conftest import RTP_PORT, Signalling, Start
+
+KEY = base64.b64encode(bytes(range(30))).decode()
+SAVP = f"m=audio 4000 RTP/SAVP 8\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\r\n"
+needs_work = pytest.mark.skipif(installed().name != "work", reason="more calls than the quick build holds")
+
+
+def peers(**fields: object) -> list[dict[str, object]]:
+    return [{"name": "pbx", "networks": ["127.0.0.0/8"], **fields}]
+
+
+async def up(gateway: Signalling, **options: str) -> SipPeer:
+    peer = gateway.peer()
+    assert (await peer.invite(sdp(), **options)).code == 200
+    await gateway.wait_for(Established, len(gateway.of(Established)) + 1)
+    return peer
+
+
+# 100rel
+
+
+async def test_a_caller_that_insists_on_prack_gets_a_reliable_180(start: Start) -> None:
+    gateway = await start()
+    peer = gateway.peer()
+    peer.send("INVITE", sdp(), headers="Require: 100rel\r\nSupported: 100rel\r\n")
+    ringing = await provisional(peer)
+    assert (ringing.code, ringing.header("Require")) == (180, "100rel")
+    peer.to_tag = tag(ringing)
+    peer.send("PRACK", headers=f"RAck: {ringing.header('RSeq')} 1 INVITE\r\n")
+    answers = [await peer.receive(), await peer.receive()]
+    while any(answer.code == 180 for answer in answers):  # retransmitted while the PRACK was on its way
+        answers = [*(answer for answer in answers if answer.code != 180), await peer.receive()]
+    assert {answer.header("CSeq"): answer.code for answer in answers} == {"2 PRACK": 200, "1 INVITE": 200}
+    (final,) = (answer for answer in answers if answer.header("CSeq") == "1 INVITE")
+    assert f"m=audio {RTP_PORT} RTP/AVP 8 101\r\n" in final.body
+    peer.send("ACK", cseq=1, branch="ack")
+    await gateway.wait_for(Established)
+    assert (await peer.bye()).code == 200
+
+
+async def test_a_caller_that_can_prack_and_need_not_gets_no_180(start: Start) -> None:
+    gateway = await start()
+    peer = gateway.peer()
+    peer.send("INVITE", sdp(), headers="Supported: 100rel\r\n")
+    assert [(await peer.receive()).code for _ in range(2)] == [100, 200]
+
+
+# UPDATE
+
+
+async def test_update_with_and_without_sdp(start: Start) -> None:
+    gateway = await start()
+    peer = await up(gateway)
+    peer.send("UPDATE")
+    assert (await peer.final("UPDATE")).code == 200
+    peer.send("UPDATE", sdp("m=audio 4100 RTP/AVP 0\r\na=inactive\r\n", version=2))
+    answered = await peer.final("UPDATE")
+    assert answered.code == 200
+    assert f"m=audio {RTP_PORT} RTP/AVP 0\r\n" in answered.body
+    assert "a=inactive\r\n" in answered.body
+    media = await gateway.wait_for(Media, 2)
+    assert (media.held, media.codecs, media.remote_port) == (True, {"0": "mulaw"}, 4100)
+    assert (await peer.bye()).code == 200
+
+
+# re-INVITE
+
+
+async def test_reinvite_without_sdp_gets_our_offer(start: Start) -> None:
+    gateway = await start()
+    peer = await up(gateway)
+    answered = await peer.invite("", ack=sdp("m=audio 4200 RTP/AVP 8\r\n", version=2))
+    assert answered.code == 200
+    assert f"m=audio {RTP_PORT} RTP/" in answered.body
+    media = await gateway.wait_for(Media, 2)
+    assert (media.remote_port, media.held) == (4200, False)
+    assert (await peer.bye()).code == 200
+
+
+async def test_a_storm_of_reinvites(start: Start) -> None:
+    gateway = await start()
+    peer = await up(gateway)
+    for version in range(2, 42):
+        direction = ("inactive", "sendrecv")[version % 2]
+        answered = await peer.invite(
+            sdp(f"m=audio {4000 + version * 2} RTP/AVP 8\r\na={direction}\r\n", version=version)
+        )
+        assert (answered.code, version) == (200, version)
+    last = await gateway.wait_for(Media, 41)
+    assert (last.remote_port, last.held) == (4082, False)
+    assert [media.held for media in gateway.of(Media)[1:]] == [True, False] * 20
+    assert (await peer.bye()).code == 200
+
+
+async def test_a_reinvite_while_one_is_open_gets_491_or_500(start: Start) -> None:
+    gateway = await start()
+    peer = await up(gateway)
+    peer.send("INVITE", "", branch="first")  # we offer: it is open until the ACK
+    first = await peer.final("INVITE")
+    assert first.code == 200
+    peer.send("INVITE", sdp(version=3), branch="second")
+    second = await peer.final("INVITE")
+    while second.header("CSeq") == first.header("CSeq"):  # the 200 is retransmitted until its ACK
+        second = await peer.final("INVITE")
+    assert second.code in (491, 500)
+    peer.send("ACK", cseq=3, branch="second")
+    peer.send("ACK", sdp(version=2), cseq=2, branch="ack-2")
+    await gateway.wait_for(Media, 2)
+    assert (await peer.bye()).code == 200
+
+
+# session timers
+
+
+async def test_the_peer_refreshes(start: Start) -> None:
+    gateway = await start(session_seconds=1800)
+    peer = gateway.peer()
+    answered = await peer.invite(sdp(), headers="Supported: timer\r\nSession-Expires: 600;refresher=uac\r\n")
+    assert re.fullmatch(r"600;\s*refresher=uac", answered.header("Session-Expires"))
+    assert "timer" in answered.header("Require")
+    peer.send("UPDATE", headers="Supported: timer\r\nSession-Expires: 600;refresher=uac\r\n")
+    refreshed = await peer.final("UPDATE")
+    assert (refreshed.code, refreshed.header("Session-Expires")[:3]) == (200, "600")
+    assert (await peer.bye()).code == 200
+
+
+async def test_a_session_too_short_gets_422_with_what_we_take(start: Start) -> None:
+    gateway = await start(min_session_seconds=120)
+    refused = await gateway.peer().invite(sdp(), headers="Supported: timer\r\nSession-Expires: 90\r\n")
+    assert (refused.code, refused.header("Min-SE")) == (422, "120")
+    peer = gateway.peer()
+    taken = await peer.invite(sdp(), headers="Supported: timer\r\nSession-Expires: 120\r\n")
+    assert (taken.code, taken.header("Session-Expires")[:3]) == (200, "120")
+
+
+# CANCEL, retransmissions, forks
+
+
+async def test_cancel_after_200_changes_nothing(start: Start) -> None:
+    gateway = await start()
+    peer = gateway.peer()
+    peer.send("INVITE", sdp())
+    answered = await peer.final("INVITE")
+    peer.send("CANCEL", cseq=1)
+    assert (await peer.final("CANCEL")).code in (200, 481)
+    peer.to_tag = tag(answered)
+    peer.send("ACK", cseq=1, branch="ack")
+    await gateway.wait_for(Established)
+    assert gateway.of(Ended) == []
+    assert (await peer.bye()).code == 200
+    assert (await gateway.wait_for(Ended)).reason == "bye"
+
+
+async def test_a_retransmitted_invite_is_one_call(start: Start) -> None:
+    gateway = await start()
+    peer = gateway.peer()
+    for _ in range(3):
+        peer.send("INVITE", sdp(), cseq=1)
+    answered = await peer.final("INVITE")
+    peer.to_tag = tag(answered)
+    peer.send("INVITE", sdp(), cseq=1, branch="1")
+    peer.send("ACK", cseq=1, branch="ack")
+    peer.cseq = 1
+    await gateway.wait_for(Established)
+    assert (await peer.bye()).code == 200
+    assert len(gateway.of(Incoming)) == 1
+
+
+async def test_one_call_by_two_ways_is_taken_once(start: Start) -> None:
+    gateway = await start()
+    peer = gateway.peer()
+    peer.send("INVITE", sdp(), cseq=1, branch="one-way")
+    await gateway.wait_for(Incoming)
+    peer.send("INVITE", sdp(), cseq=1, branch="other-way")
+    codes = {}
+    while len(codes) < 2:
+        answer = await peer.final("INVITE")
+        codes["other" in answer.header("Via")] = answer.code
+    assert codes == {False: 200, True: 482}
+    assert len(gateway.of(Incoming)) == 1
+
+
+async def test_a_lost_200_is_sent_again_until_the_ack(start: Start) -> None:
+    gateway = await start()
+    peer = gateway.peer()
+    peer.send("INVITE", sdp())
+    first = await peer.final("INVITE")
+    again = await peer.final("INVITE")
+    assert again.body == first.body
+    peer.to_tag = tag(first)
+    peer.send("ACK", cseq=1, branch="ack")
+    await gateway.wait_for(Established)
+    assert (await peer.bye()).code == 200
+
+
+# streams
+
+
+async def test_four_streams_get_one_port_and_three_refusals_in_order(start: Start) -> None:
+    gateway = await start()
+    media = (
+        "m=video 5000 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n" + G711 + "m=image 6000 udptl t38\r\n"
+        "m=audio 7000 RTP/AVP 8\r\n"
+    )
+    peer = gateway.peer()
+    answered = await peer.invite(sdp(media))
+    assert answered.code == 200
+    lines = re.findall(r"m=(\w+) (\d+)", answered.body)
+    assert lines == [("video", "0"), ("audio", str(RTP_PORT)), ("image", "0"), ("audio", "0")]
+    assert (await gateway.wait_for(Media)).remote_port == 4000
+    assert (await peer.bye()).code == 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [("a=ptime:10\r\n", 10), ("a=ptime:60\r\n", 60), ("a=ptime:5\r\n", 20), ("a=ptime:40\r\na=maxptime:30\r\n", 30)],
+)
+async def test_ptime(start: Start, asked: str, answered: int) -> None:
+    gateway = await start()
+    assert f"a=ptime:{answered}\r\n" in (await gateway.peer().invite(sdp(G711 + asked))).body
+
+
+# what a peer's section says
+
+
+@pytest.mark.parametrize("srtp", ["optional", "required"])
+async def test_srtp(start: Start, srtp: str) -> None:
+    gateway = await start(peers=peers(srtp=srtp))
+    peer = gateway.peer()
+    answered = await peer.invite(sdp(SAVP))
+    assert answered.code == 200
+    assert f"m=audio {RTP_PORT} RTP/SAVP 8" in answered.body
+    ours = sdes.read(re.search(r"a=crypto:(.*)\r", answered.body)[1])
+    media = await gateway.wait_for(Media)
+    assert media.srtp == {"suite": "AES_CM_128_HMAC_SHA1_80", "remote": KEY, "local": ours.key}
+    again = await peer.invite(sdp(SAVP, version=2))
+    assert ours.line() in again.body, "the key changed without need"
+    plain = await gateway.peer().invite(sdp())
+    assert plain.code == (200 if srtp == "optional" else 488)
+    assert (await peer.bye()).code == 200
+
+
+async def test_srtp_with_our_own_offer(start: Start) -> None:
+    gateway = await start(peers=peers(srtp="required"))
+    peer = gateway.peer()
+    ack = sdp(f"m=audio 4200 RTP/SAVP 8\r\na=crypto:2 AES_CM_128_HMAC_SHA1_32 inline:{KEY}\r\n")
+    answered = await peer.invite("", ack=ack)
+    assert answered.code == 200
+    offered = [sdes.read(value) for value in re.findall(r"a=crypto:(.*)\r", answered.body)]
+    assert [crypto.suite for crypto in offered] == list(sdes.SUITES)
+    media = await gateway.wait_for(Media)
+    assert media.srtp == {"suite": "AES_CM_128_HMAC_SHA1_32", "remote": KEY, "local": offered[1].key}
+    assert media.remote_port == 4200
+    await gateway.wait_for(Established)
+    assert [type(event).__name__ for event in gateway.events][-2:] == ["Media", "Established"]
+    assert (await peer.bye()).code == 200
+
+
+async def test_sendrecv(start: Start) -> None:
+    gateway = await start(peers=peers(direction="sendrecv"))
+    answered = await gateway.peer().invite(sdp())
+    assert "a=sendrecv\r\n" in answered.body
+    assert (await gateway.wait_for(Media)).sends
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+async def test_digest(start: Start, algorithm: str) -> None:
+    from tests.sip.test_digest import credentials, nonce
+
+    gateway = await start(peers=[{"name": "trunk", "username": "pbx", "password": "secret"}])
+    peer = gateway.peer()
+    challenged = await peer.invite(sdp())
+    assert challenged.code == 401
+    challenges = re.findall(r"WWW-Authenticate: (.*)\r", challenged.text)
+    (challenge,) = (value for value in challenges if f"algorithm={algorithm}," in value)
+    assert gateway.of(Refused) == []
+    proof = {"realm": "asr-gateway", "uri": peer.uri, "algorithm": algorithm}
+    wrong = credentials(nonce(challenge), **proof, password="guess")
+    assert (await peer.invite(sdp(), headers=f"Authorization: {wrong}\r\n")).code == 401
+    unknown = credentials(nonce(challenge), **proof, username="nobody")
+    assert (await peer.invite(sdp(), headers=f"Authorization: {unknown}\r\n")).code == 401
+    assert {refused.cause for refused in gateway.of(Refused)} == {"unauthorized"}
+    right = credentials(nonce(challenge), **proof)
+    assert (await peer.invite(sdp(), headers=f"Authorization: {right}\r\n")).code == 200
+    assert [incoming.peer for incoming in gateway.of(Incoming)] == ["trunk"]
+    replayed = gateway.peer()
+    replayed.uri = peer.uri
+    assert (await replayed.invite(sdp(), headers=f"Authorization: {right}\r\n")).code == 401
+    assert (await peer.bye()).code == 200
+
+
+# listeners
+
+
+@needs_work
+async def test_several_listeners_of_both_families(start: Start) -> None:
+    gateway = await start(
+        listen=["udp:127.0.0.1:0", "udp:127.0.0.2:0", "tcp:127.0.0.1:0", "udp:[::1]:0", "tcp:[::1]:0"],
+        peers=[{"name": "any", "networks": ["0.0.0.0/0", "::/0"]}],
+    )
+    assert [where.rpartition(":")[0] for where in gateway.ready.listening] == [
+        "udp:127.0.0.1",
+        "udp:127.0.0.2",
+        "tcp:127.0.0.1",
+        "udp:[::1]",
+        "tcp:[::1]",
+    ]
+    assert len({where.rpartition(":")[2] for where in gateway.ready.listening}) >= 2
+
+
+async def test_the_advertised_address_is_what_peers_are_told(start: Start) -> None:
+    gateway = await start(listen=["udp:127.0.0.1:0"], advertise="192.0.2.77")
+    peer = gateway.peer()
+    answered = await peer.invite(sdp())
+    assert f"192.0.2.77:{gateway.port}" in answered.header("Contact")
+
+
+async def provisional(peer: SipPeer) -> Response:
+    while (response := await peer.receive()).code == 100:
+        pass
+    return response
+
+
+def tag(response: Response) -> str:
+    return re.search(r";tag=([^;\s]+)", response.header("To"))[1]
+
+
+async def test_accept_meets_a_cancel(start: Start) -> None:
+    gateway = await start(accepts=False)
+    for turn in range(1, 11):
+        peer = gateway.peer()
+        peer.send("INVITE", sdp())
+        incoming = await gateway.wait_for(Incoming, turn)
+        peer.send("CANCEL", cseq=1)
+        gateway.link.send(Accept(incoming.dialog, "127.0.0.1", RTP_PORT))
+        final = await peer.final("INVITE")
+        assert final.code in (200, 487)
+        peer.to_tag = tag(final)
+        if final.code == 200:
+            peer.send("ACK", cseq=1, branch="ack")
+            assert (await peer.bye()).code == 200
+        else:
+            peer.send("ACK", cseq=1)
+        ended = await gateway.wait_for(Ended, turn)
+        assert ended.reason == ("bye" if final.code == 200 else "cancel")
+    await asyncio.sleep(0)
+    assert gateway.link.restarts == 0
