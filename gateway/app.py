@@ -11,8 +11,7 @@ import structlog
 
 from gateway.asr.embedded import faults
 from gateway.asr.embedded.supervisor import EmbeddedServer, State
-from gateway.asr.engine import Engine
-from gateway.asr.palatine import PalatineEngine
+from gateway.asr.engines import EngineError, Engines, wants_embedded
 from gateway.calls.registry import Registry
 from gateway.calls.switchboard import TICK, Switchboard
 from gateway.config import Palatine, Peer, Registration, Settings
@@ -58,7 +57,7 @@ class Gateway:
         """
         try:
             await self._start()
-        except (OSError, LinkError, faults.StartError) as error:
+        except (OSError, LinkError, EngineError, faults.StartError) as error:
             await self._undo.aclose()
             raise StartError(str(error)) from error
 
@@ -75,18 +74,19 @@ class Gateway:
         await self._deliverer.start()
         self._undo.push_async_callback(self._deliverer.stop)
 
-        engine = await self._engine()
+        engines = Engines(settings.asr, await self._embedded(), self._metrics.audio_heard)
+        self._undo.push_async_callback(engines.close)
 
         self._receiver = Receiver(
             tick_ms=settings.media.tick_ms,
-            chunk_ms=settings.asr.palatine.message_ms,
+            chunk_ms=min(engine.limits.message_ms for engine in engines),
             reorder_ms=settings.media.reorder_ms,
             conceal_ms=settings.media.conceal_ms,
             pause_fill_ms=settings.media.pause_fill_ms,
         )
         self._undo.callback(self._receiver.close)
         self._registry = Registry(self._deliverer.publish, self._metrics)
-        self._switchboard = Switchboard(settings, engine, self._registry, self._receiver, self._metrics)
+        self._switchboard = Switchboard(settings, engines, self._registry, self._receiver, self._metrics)
         self._undo.callback(self._switchboard.close)
         loop.add_reader(self._receiver.fileno(), self._switchboard.on_media)
         self._undo.callback(loop.remove_reader, self._receiver.fileno())
@@ -103,7 +103,7 @@ class Gateway:
             sip=self.ready.listening,
             pjsip=f"{self.ready.version} ({self.ready.build} build)",
             calls=min(self.ready.capacity, settings.sip.max_calls),
-            engine=engine.name,
+            engines=sorted({engine.name for engine in engines}),
             metrics=settings.telemetry.metrics,
         )
         if self.ready.capacity < settings.sip.max_calls:
@@ -141,17 +141,17 @@ class Gateway:
 
     # inside
 
-    async def _engine(self) -> Engine:
+    async def _embedded(self) -> Palatine | None:
+        """Starts the embedded recogniser where a route wants it, and returns how it is reached."""
         asr = self._settings.asr
-        if asr.engine == "palatine":
-            return PalatineEngine(asr.palatine, connect_seconds=asr.connect_seconds)
+        if not wants_embedded(asr):
+            return None
         server = EmbeddedServer(asr.embedded, self._on_recogniser)
         await server.start()
         self._undo.push_async_callback(server.stop)
-        local = Palatine.model_validate(
+        return Palatine.model_validate(
             {"url": server.url, "token": server.token, "language": "en", "codec": asr.palatine.codec}
         )
-        return PalatineEngine(local, connect_seconds=asr.connect_seconds, name="embedded")
 
     def _setup(self) -> messages.Setup:
         sip = self._settings.sip

@@ -11,6 +11,7 @@ from pathlib import Path
 import uvloop
 
 from gateway import config
+from gateway.asr import routes
 
 # Subcommands with a module of their own, imported only when asked for: each needs packages that others do without.
 MODULES = {
@@ -34,8 +35,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="asr-gateway", description="Live transcripts of the calls on a SIP trunk.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _config_argument(commands.add_parser("run", help="take calls until SIGTERM"))
-    _config_argument(
-        commands.add_parser("check-config", help="print every fault of the configuration, or what is in effect")
+    check = commands.add_parser("check-config", help="print every fault of the configuration, or what is in effect")
+    _config_argument(check)
+    check.add_argument(
+        "--route",
+        metavar="FACTS",
+        help="explain which engine a leg gets, as in to=74951234567,from=900,leg=agent,peer=pbx,X-Queue=sales",
     )
     for name, (module, text) in MODULES.items():
         command = commands.add_parser(name, help=text)
@@ -56,6 +61,8 @@ def main(argv: list[str] | None = None) -> int:
         for fault in error.faults:
             print(f"  {fault}", file=sys.stderr)
         return 2
+    if args.command == "check-config" and args.route is not None:
+        return _explain(settings, args.route)
     if args.command == "check-config":
         print(json.dumps(settings.shown(), indent=2, ensure_ascii=False))
         return 0
@@ -64,6 +71,16 @@ def main(argv: list[str] | None = None) -> int:
 
 def _config_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, help="the TOML file; without it, defaults and the environment")
+
+
+def _explain(settings: config.Settings, text: str) -> int:
+    try:
+        facts = routes.facts_of(text)
+    except ValueError as error:
+        print(f"--route: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(routes.explain(settings.asr.routes, settings.asr.engine, facts)))
+    return 0
 
 
 def _run(settings: config.Settings) -> int:

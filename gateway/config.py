@@ -15,8 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
+    BeforeValidator,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -24,7 +23,12 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from gateway.asr.kinds import Named, named
+from gateway.asr.options import Deepgram, Vosk, Yandex
+from gateway.asr.routes import Names, Route
+from gateway.section import Section, websocket_url
 
 ENV_PREFIX = "ASR_GATEWAY__"
 
@@ -39,30 +43,6 @@ class ConfigError(Exception):
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
-
-
-class Section(BaseModel):
-    """A table of the file. A secret may be given in place or, as ``NAME_file``, in a file of its own."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _secrets_from_files(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        values = dict(values)
-        for name, field in cls.model_fields.items():
-            path = values.pop(f"{name}_file", None) if field.annotation in (SecretStr, SecretStr | None) else None
-            if path is None:
-                continue
-            if values.get(name):
-                raise ValueError(f"{name} and {name}_file are both set; give one of them")
-            try:
-                values[name] = Path(path).read_text(encoding="utf-8").strip()
-            except (OSError, TypeError, UnicodeDecodeError) as error:
-                raise ValueError(f"{name}_file cannot be read: {error}") from error
-        return values
 
 
 def _listen_address(value: str) -> str:
@@ -101,12 +81,6 @@ def _http_url(value: str) -> str:
     return value
 
 
-def _websocket_url(value: str) -> str:
-    if not re.match(r"wss?://[^/\s]+", value):
-        raise ValueError(f"{value!r} is not a ws:// or wss:// URL")
-    return value
-
-
 def _network(value: Any) -> IPv4Network | IPv6Network:
     if isinstance(value, IPv4Network | IPv6Network):
         return value
@@ -118,6 +92,8 @@ def _network(value: Any) -> IPv4Network | IPv6Network:
 
 # one validator in place of pydantic's union, which reports the same fault twice under two names
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network), PlainSerializer(str)]
+
+
 SipAddress = Annotated[str, AfterValidator(_sip_address)]
 Address = Annotated[str, AfterValidator(_plain_address)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -305,7 +281,7 @@ class Palatine(Section):
         message_ms: Audio in one message; the service works in blocks of 300 ms.
     """
 
-    url: Annotated[str, AfterValidator(_websocket_url)] = "wss://api.palatine.ru/api/v1/stream/asr"
+    url: Annotated[str, AfterValidator(websocket_url)] = "wss://api.palatine.ru/api/v1/stream/asr"
     token: SecretStr = SecretStr("")
     auth: Literal["header", "query"] = "header"
     model: str = "palatine_stream"
@@ -328,19 +304,30 @@ class Embedded(Section):
     max_sessions: Annotated[int, Field(ge=1)] = 8
 
 
+# What [asr.engines.NAME] may be of, besides the kinds of third parties.
+ENGINE_KINDS: dict[str, type[Section]] = {"palatine": Palatine, "yandex": Yandex, "vosk": Vosk, "deepgram": Deepgram}
+
+
+def _named(values: Any) -> Any:
+    return named(values, ENGINE_KINDS)
+
+
 class Asr(Section):
     """Recognition.
 
     Attributes:
-        engine: Which engine recognises.
+        engine: Which engine recognises: ``embedded``, ``palatine``, ``yandex``, ``vosk``, ``deepgram``, or the name of
+            one of ``asr.engines``; or a list of them in order of preference.
         connect_seconds: How long opening a session may take.
         finish_seconds: How long after the hang-up the engine's last words are waited for.
         replay_seconds: Audio kept for a new session should the engine be lost; older audio is given up and reported.
         retry_first_seconds: Wait before the first new attempt; it doubles, with jitter, up to ``retry_max_seconds``.
         retry_max_seconds: The longest wait between attempts.
+        routes: Who recognises which legs; the first that matches wins.
+        engines: More engines, by name: ``kind`` and the settings of that kind.
     """
 
-    engine: Literal["embedded", "palatine"] = "embedded"
+    engine: Annotated[Names, NoDecode, Field(min_length=1)] = ("embedded",)
     connect_seconds: Annotated[float, Field(gt=0)] = 5.0
     finish_seconds: Annotated[float, Field(gt=0)] = 15.0
     replay_seconds: Annotated[float, Field(ge=1, le=300)] = 30.0
@@ -348,6 +335,40 @@ class Asr(Section):
     retry_max_seconds: Annotated[float, Field(gt=0)] = 5.0
     palatine: Palatine = Palatine()
     embedded: Embedded = Embedded()
+    yandex: Yandex = Yandex()
+    vosk: Vosk = Vosk()
+    deepgram: Deepgram = Deepgram()
+    routes: list[Route] = []
+    engines: dict[
+        Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")], Annotated[Named, BeforeValidator(_named)]
+    ] = {}
+
+    def kind_of(self, engine: str) -> str:
+        """Returns the kind of an engine."""
+        return self.engines[engine].kind if engine in self.engines else engine
+
+    @model_validator(mode="after")
+    def _engines_exist(self) -> Asr:
+        built_in = ["embedded", *ENGINE_KINDS]
+        if twice := [name for name in self.engines if name in built_in]:
+            raise ValueError(f"engines.{twice[0]}: that name is taken by the engine that comes with the gateway")
+        names = [route.name for route in self.routes]
+        if same := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"routes share a name: {', '.join(same)}")
+        known = [*built_in, *self.engines]
+        lists = [("engine", self.engine)]
+        lists += [(f"routes[{number}].engine", route.engine) for number, route in enumerate(self.routes)]
+        for path, wanted in lists:
+            if unknown := [name for name in wanted if name not in known]:
+                raise ValueError(f"{path}: there is no engine {unknown[0]!r}; there are {', '.join(known)}")
+        for number, route in enumerate(self.routes):
+            kinds = {self.kind_of(name) for name in route.engine or self.engine}
+            if route.model and len(kinds) > 1:
+                raise ValueError(
+                    f"routes[{number}].model: {', '.join(sorted(kinds))} share no models; "
+                    "give the engines models of their own in [asr.engines.NAME]"
+                )
+        return self
 
 
 class Transcripts(Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from itertools import count
@@ -12,8 +13,9 @@ from typing import Protocol
 import structlog
 
 from gateway.asr.engine import Engine
+from gateway.asr.routes import Facts
 from gateway.calls.call import Call
-from gateway.calls.identity import Identity, identify
+from gateway.calls.identity import Identity, facts_of, identify
 from gateway.calls.leg import Leg
 from gateway.calls.registry import Registry
 from gateway.config import Settings
@@ -35,6 +37,13 @@ class Signalling(Protocol):
 
     def send(self, message: messages.Message) -> None:
         """Sends a command."""
+
+
+class Chooser(Protocol):
+    """Says who recognises a leg."""
+
+    def choose(self, facts: Facts) -> tuple[str, Sequence[Engine]]:
+        """Returns the name of the route that a leg takes, and its engines in order of preference."""
 
 
 class Counters(Protocol):
@@ -72,17 +81,17 @@ class Switchboard:
 
     Args:
         settings: The configuration.
-        engine: Who recognises.
+        engines: Says who recognises.
         registry: The calls.
         receiver: Takes the RTP.
         counters: The metrics.
     """
 
     def __init__(
-        self, settings: Settings, engine: Engine, registry: Registry, receiver: Receiver, counters: Counters
+        self, settings: Settings, engines: Chooser, registry: Registry, receiver: Receiver, counters: Counters
     ) -> None:
         self._settings = settings
-        self._engine = engine
+        self._engines = engines
         self._registry = registry
         self._receiver = receiver
         self._counters = counters
@@ -170,9 +179,10 @@ class Switchboard:
         codec = next(iter(dialog.media.codecs.values()))
         call = self._registry.call_for(dialog.identity)
         name = call.free_name(dialog.identity.leg)
-        dialog.leg = Leg(
-            dialog.number, name, dialog.incoming.sip_call_id, codec, [self._engine], self._settings, owner=call
-        )
+        facts = facts_of(dialog.incoming, dialog.identity, self._settings.sip.peers)
+        route, engines = self._engines.choose(facts)
+        log.info("leg_routed", call=call.id, leg=name, route=route, engines=[engine.name for engine in engines])
+        dialog.leg = Leg(dialog.number, name, dialog.incoming.sip_call_id, codec, engines, self._settings, owner=call)
         dialog.call = call
         dialog.since = time.monotonic()
         call.add(dialog.leg)

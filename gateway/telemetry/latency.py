@@ -29,6 +29,12 @@ PACKET_TO_WRITE = Latency(
     "only, replayed audio is not counted",
     (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
 )
+WRITE_TO_HEARD = Latency(
+    "asr_gateway_asr_write_to_heard",
+    "From the write of audio to the recogniser to its word that it has worked through it, by engine; only of engines "
+    "that say how far they are",
+    (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0, 10.0),
+)
 SPEECH_TO_FINAL = Latency(
     "asr_gateway_speech_end_to_final",
     "From the last sample of an utterance's speech, as found by the gateway's own speech activity on the RTP clock, to "

@@ -44,6 +44,7 @@ class Metrics:
         self._undurable = self._counter("outbox_undurable_events", "Events that could not be written to disk")
         self._unmeasurable = self._counter("latency_unmeasurable", "Latencies not measured", "latency", "reason")
         self._write = self._histogram(latency.PACKET_TO_WRITE)
+        self._to_heard = self._histogram(latency.WRITE_TO_HEARD, "engine")
         self._to_final = self._histogram(latency.SPEECH_TO_FINAL)
         self._to_webhook = self._histogram(latency.FINAL_TO_WEBHOOK, "endpoint")
         self._speech_to_webhook = self._histogram(latency.SPEECH_TO_WEBHOOK, "endpoint")
@@ -107,6 +108,10 @@ class Metrics:
     def audio_written(self, arrived: int, now: int) -> None:
         """Audio was written; times in monotonic nanoseconds."""
         self._write.observe((now - arrived) / 1e9)
+
+    def audio_heard(self, engine: str, seconds: float) -> None:
+        """A recogniser has worked through audio that was written so long before."""
+        self._bound(self._to_heard, engine).observe(seconds)
 
     def words_settled(self, _event: events.Event, spoken_ns: int | None) -> None:
         """An utterance, whose last sample was due at ``spoken_ns`` (monotonic), became final."""

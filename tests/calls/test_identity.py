@@ -2,8 +2,9 @@
 
 import pytest
 
-from gateway.calls.identity import Identity, identify, user_of
-from gateway.config import Calls
+from gateway.asr.routes import Facts
+from gateway.calls.identity import Identity, facts_of, identify, user_of
+from gateway.config import Calls, Peer
 from gateway.sip.messages import Incoming
 
 
@@ -55,3 +56,15 @@ def test_what_a_peer_names_things_is_made_harmless() -> None:
     identity = identify(invite(X_Call_Id="a\r\nb" + "x" * 200, X_Call_Leg="<script>"), Calls())
     assert identity.key == "a__b" + "x" * 60
     assert identity.leg == "_script_"
+
+
+def test_what_routes_look_at() -> None:
+    incoming = invite(X_Call_Leg="agent", X_Queue="sales")
+    peers = [
+        Peer.model_validate({"name": "far", "networks": ["192.0.2.0/24"]}),
+        Peer.model_validate({"name": "near", "networks": ["::1/128", "127.0.0.0/8"]}),
+        Peer.model_validate({"name": "also near", "networks": ["127.0.0.1"]}),
+    ]
+    identity = identify(incoming, Calls())
+    assert facts_of(incoming, identity, peers) == Facts("near", "200", "100", "agent", incoming.headers)
+    assert facts_of(incoming, identity, peers[:1]).peer == ""
