@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.asr.routes import Facts
-from gateway.config import Calls, Peer
-from gateway.sip.access import address_of
+from gateway.config import Calls
 from gateway.sip.messages import Incoming
 
 _USER = re.compile(r"<?(?:sips?|tel):([^@;>\s]*)", re.IGNORECASE)
@@ -68,17 +67,14 @@ def identify(incoming: Incoming, settings: Calls) -> Identity:
     )
 
 
-def facts_of(incoming: Incoming, identity: Identity, peers: Sequence[Peer]) -> Facts:
+def facts_of(incoming: Incoming, identity: Identity) -> Facts:
     """Returns what the routes of the recognition look at.
 
     Args:
         incoming: The INVITE.
         identity: What was read from it.
-        peers: Who may call.
     """
-    source = address_of(incoming.source)
-    peer = next((peer.name for peer in peers if any(source in network for network in peer.networks)), "")
-    return Facts(peer, identity.to_number, identity.from_number, identity.leg, incoming.headers)
+    return Facts(incoming.peer, identity.to_number, identity.from_number, identity.leg, incoming.headers)
 
 
 def _first(headers: Mapping[str, list[str]], name: str) -> str:

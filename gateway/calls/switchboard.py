@@ -179,7 +179,7 @@ class Switchboard:
         codec = next(iter(dialog.media.codecs.values()))
         call = self._registry.call_for(dialog.identity)
         name = call.free_name(dialog.identity.leg)
-        facts = facts_of(dialog.incoming, dialog.identity, self._settings.sip.peers)
+        facts = facts_of(dialog.incoming, dialog.identity)
         route, engines = self._engines.choose(facts)
         log.info("leg_routed", call=call.id, leg=name, route=route, engines=[engine.name for engine in engines])
         dialog.leg = Leg(dialog.number, name, dialog.incoming.sip_call_id, codec, engines, self._settings, owner=call)

@@ -1,10 +1,12 @@
 """Who calls whom, and which call a dialog belongs to."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.asr.routes import Facts
 from gateway.calls.identity import Identity, facts_of, identify, user_of
-from gateway.config import Calls, Peer
+from gateway.config import Calls
 from gateway.sip.messages import Incoming
 
 
@@ -59,12 +61,5 @@ def test_what_a_peer_names_things_is_made_harmless() -> None:
 
 
 def test_what_routes_look_at() -> None:
-    incoming = invite(X_Call_Leg="agent", X_Queue="sales")
-    peers = [
-        Peer.model_validate({"name": "far", "networks": ["192.0.2.0/24"]}),
-        Peer.model_validate({"name": "near", "networks": ["::1/128", "127.0.0.0/8"]}),
-        Peer.model_validate({"name": "also near", "networks": ["127.0.0.1"]}),
-    ]
-    identity = identify(incoming, Calls())
-    assert facts_of(incoming, identity, peers) == Facts("near", "200", "100", "agent", incoming.headers)
-    assert facts_of(incoming, identity, peers[:1]).peer == ""
+    incoming = replace(invite(X_Call_Leg="agent", X_Queue="sales"), peer="pbx")
+    assert facts_of(incoming, identify(incoming, Calls())) == Facts("pbx", "200", "100", "agent", incoming.headers)
