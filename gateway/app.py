@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -18,6 +19,7 @@ from gateway.config import Palatine, Peer, Registration, Settings
 from gateway.delivery.outbox import Outbox
 from gateway.delivery.webhooks import Deliverer
 from gateway.media.receiver import Receiver
+from gateway.media.recording import Recorder
 from gateway.sip import messages
 from gateway.sip.link import LinkError, SignallingLink
 from gateway.telemetry.metrics import DeliveryMetrics, Metrics
@@ -83,9 +85,13 @@ class Gateway:
             reorder_ms=settings.media.reorder_ms,
             conceal_ms=settings.media.conceal_ms,
             pause_fill_ms=settings.media.pause_fill_ms,
+            learn_ms=int(settings.media.learn_seconds * 1000),
         )
         self._undo.callback(self._receiver.close)
-        self._registry = Registry(self._deliverer.publish, self._metrics)
+        recorder = self._recorder()
+        self._registry = Registry(
+            self._deliverer.publish, self._metrics, recorder=recorder, concealed=settings.media.conceal_ms > 0
+        )
         self._switchboard = Switchboard(settings, engines, self._registry, self._receiver, self._metrics)
         self._undo.callback(self._switchboard.close)
         loop.add_reader(self._receiver.fileno(), self._switchboard.on_media)
@@ -140,6 +146,21 @@ class Gateway:
         log.info("stopped")
 
     # inside
+
+    def _recorder(self) -> Recorder | None:
+        if not self._settings.media.recordings:
+            return None
+        try:
+            recorder = Recorder(
+                Path(self._settings.media.recordings), lambda text: log.error("recording_failed", text=text)
+            )
+        except OSError as error:
+            raise StartError(f"media.recordings: {error}") from error
+        self._undo.callback(recorder.close)
+        self._metrics.gauge(
+            "recording_dropped_blocks", "Seconds of recordings that were not written", lambda: recorder.dropped
+        )
+        return recorder
 
     async def _embedded(self) -> Palatine | None:
         """Starts the embedded recogniser where a route wants it, and returns how it is reached."""

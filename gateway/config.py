@@ -224,7 +224,12 @@ class Media(Section):
         reorder_ms: How long a missing packet is waited for; 0 for not at all.
         conceal_ms: Loss up to this long is filled by repeating and fading; the rest of it by silence.
         pause_fill_ms: A pause of the sender up to this long is streamed as silence; of a longer one, only this much.
-        tick_ms: How often the receiver looks at its sockets.
+        tick_ms: How often the receiver looks at its sockets; 0 for at each packet, which costs more.
+        learn_seconds: How long after the answer RTP from another address than the signalled one may be learnt (NAT); 0
+            for never. Whoever guesses the port in that time may be heard until the right one sends.
+        rtcp: Whether receiver reports are sent.
+        recordings: A folder in which every call is recorded, in its codec, one leg a channel; empty for none. What is
+            withheld is silence there.
     """
 
     address: str = "127.0.0.1"
@@ -235,7 +240,10 @@ class Media(Section):
     reorder_ms: Annotated[int, Field(ge=0, le=500)] = 40
     conceal_ms: Annotated[int, Field(ge=0, le=1000)] = 60
     pause_fill_ms: Annotated[int, Field(ge=0, le=60000)] = 2000
-    tick_ms: Annotated[int, Field(ge=1, le=20)] = 5
+    tick_ms: Annotated[int, Field(ge=0, le=20)] = 5
+    learn_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    rtcp: bool = True
+    recordings: str = ""
 
     @model_validator(mode="after")
     def _range(self) -> Media:
@@ -257,6 +265,9 @@ class Calls(Section):
         rtp_timeout_seconds: A leg that is not on hold and gets no RTP for so long ends; 0 for never.
         linger_seconds: How long a grouped call waits for another leg after the last one ended.
         drain_seconds: How long calls that are up may go on after the gateway was asked to stop.
+        pause_code: Keys (RFC 4733) on a leg from which on its audio and keys are withheld from recogniser, store, log
+            and consumers, such as ``*9``; empty for none.
+        resume_code: Keys that end that.
     """
 
     call_header: str = "X-Call-Id"
@@ -266,6 +277,14 @@ class Calls(Section):
     rtp_timeout_seconds: Annotated[float, Field(ge=0)] = 60.0
     linger_seconds: Annotated[float, Field(ge=0)] = 0.5
     drain_seconds: Annotated[float, Field(ge=0)] = 30.0
+    pause_code: Annotated[str, Field(pattern=r"^[0-9*#A-D]{0,16}$")] = ""
+    resume_code: Annotated[str, Field(pattern=r"^[0-9*#A-D]{0,16}$")] = ""
+
+    @model_validator(mode="after")
+    def _codes(self) -> Calls:
+        if bool(self.pause_code) != bool(self.resume_code):
+            raise ValueError("pause_code and resume_code go together: set both, or neither")
+        return self
 
 
 class Palatine(Section):

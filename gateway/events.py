@@ -82,11 +82,37 @@ class CallStarted(_Model):
 
 
 class CallUpdated(_Model):
-    """A leg was added, ended, held or resumed."""
+    """A leg was added or ended, held or resumed by its peer, or its audio and keys began or ended to be withheld."""
 
     type: Literal["call.updated"] = "call.updated"
     leg: str
-    change: Literal["leg_added", "leg_ended", "held", "resumed"]
+    change: Literal["leg_added", "leg_ended", "held", "resumed", "withheld", "released"]
+
+
+class LegQuality(_Model):
+    """How good a leg sounded on the wire.
+
+    Attributes:
+        leg: The leg's name.
+        loss: Share of the packets that were lost or came too late, 0 to 1.
+        jitter_ms: Interarrival jitter at the end of the leg (RFC 3550).
+        reordered: Packets that came out of order and could still be used.
+        drift_ppm: How much faster the sender's clock ran than the gateway's; None for a leg too short to tell.
+        mos: Listening quality as the E-model estimates it (ITU-T G.107), 1 to 4.41.
+        unauthentic: SRTP packets that failed authentication.
+        held_ms: Time on hold.
+        withheld_ms: Time of sensitive input.
+    """
+
+    leg: str
+    loss: float
+    jitter_ms: float
+    reordered: int
+    drift_ppm: float | None
+    mos: float
+    unauthentic: int
+    held_ms: int
+    withheld_ms: int
 
 
 class CallEnded(_Model):
@@ -95,11 +121,13 @@ class CallEnded(_Model):
     Attributes:
         reason: ``bye``, ``cancel``, ``hangup``, ``rtp_timeout``, ``signalling_lost``, ``failed`` or ``drained``.
         seconds: From the answer to the hang-up.
+        quality: How good each leg sounded.
     """
 
     type: Literal["call.ended"] = "call.ended"
     reason: str
     seconds: float
+    quality: list[LegQuality] = []
 
 
 class Words(_Model):

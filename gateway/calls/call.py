@@ -14,8 +14,10 @@ from gateway.asr.engine import Failure
 from gateway.calls.identity import Identity
 from gateway.calls.leg import Leg
 from gateway.media.chunks import SAMPLE_RATE, Digit, Kind
+from gateway.media.quality import Quality, quality
+from gateway.media.recording import CHANNELS, Recorder, Recording
 from gateway.media.stats import StreamStats
-from gateway.media.timeline import milliseconds, wall_clock
+from gateway.media.timeline import TimelineError, milliseconds, wall_clock
 from gateway.transcripts.utterances import Change, Update
 
 log = structlog.get_logger()
@@ -48,6 +50,9 @@ class Watcher(Protocol):
     def asr_lost(self, engine: str, code: str) -> None:
         """A recogniser's session was lost."""
 
+    def leg_heard(self, quality: Quality) -> None:
+        """A leg is over, and this is how good it sounded."""
+
     def leg_accounted(self, leg: events.LegMedia) -> None:
         """A leg is over, and this is what became of its audio."""
 
@@ -60,6 +65,8 @@ class Call:
         publish: Takes its events.
         watcher: Told of latencies.
         on_done: Called when the last event is out.
+        recorder: Records the call; None for no recording.
+        concealed: Whether lost audio is concealed, which quality depends on.
 
     Attributes:
         id: The gateway's own id.
@@ -72,6 +79,9 @@ class Call:
         publish: Callable[[events.Event], None],
         watcher: Watcher,
         on_done: Callable[[Call], None],
+        *,
+        recorder: Recorder | None = None,
+        concealed: bool = True,
     ) -> None:
         self.id = str(uuid7())
         self.key = identity.key
@@ -81,6 +91,12 @@ class Call:
         self._watcher = watcher
         self._on_done = on_done
         self._seq = 0
+        self._recorder = recorder
+        self._recording: Recording | None = None
+        self._concealed = concealed
+        self._recorded_from = 0  # monotonic nanoseconds
+        self._shifts: dict[int, int] = {}  # frames of the recording at which each leg begins
+        self._quality: list[events.LegQuality] = []
         self._answered = 0.0
         self._ended = False
         self._up: set[int] = set()
@@ -123,7 +139,7 @@ class Call:
     def hold(self, leg: Leg, *, held: bool) -> None:
         """Says that the peer put a leg on hold or took it off."""
         if held != leg.held:
-            leg.held = held
+            leg.hold(held=held)
             self._emit(events.CallUpdated(leg=leg.name, change="held" if held else "resumed"))
 
     def hung_up(self, leg: Leg) -> None:
@@ -137,16 +153,33 @@ class Call:
         self._ended = True
         seconds = round(time.monotonic() - self._answered, 3)
         self.log.info("call_ended", reason=reason, seconds=seconds)
-        self._emit(events.CallEnded(reason=reason, seconds=seconds))
+        self._emit(events.CallEnded(reason=reason, seconds=seconds, quality=self._quality))
+        if self._recording is not None:
+            self._recording.close()
         self._complete()
 
     def account(self, leg: Leg, stats: StreamStats) -> None:
         """Enters what the receiver counted, once the leg's last chunk is out."""
+        try:
+            leg.timeline.verify()
+        except TimelineError as error:
+            self.log.error("ledger_broken", leg=leg.name, text=str(error))
+        found = quality(stats, concealed=self._concealed)
+        self._quality.append(
+            events.LegQuality(
+                leg=leg.name,
+                **found._asdict(),
+                unauthentic=stats.unauthentic,
+                held_ms=milliseconds(leg.timeline.total(Kind.HOLD)),
+                withheld_ms=milliseconds(leg.timeline.total(Kind.WITHHELD)),
+            )
+        )
+        self._watcher.leg_heard(found)
         self._media[leg.number] = events.LegMedia(
             leg=leg.name,
             duration=leg.timeline.duration,
-            received=leg.timeline.total(Kind.RECEIVED),
-            concealed=leg.timeline.total(Kind.CONCEALED),
+            received=leg.timeline.wire(Kind.RECEIVED),
+            concealed=leg.timeline.wire(Kind.CONCEALED),
             paused=leg.paused(),
             sent=0,
             withheld=0,
@@ -182,6 +215,29 @@ class Call:
         """A key was pressed."""
         start, length = milliseconds(digit.first), milliseconds(digit.samples)
         self._emit(events.LegDtmf(leg=leg.name, key=digit.key, start_ms=start, duration_ms=length))
+
+    def leg_audio(self, leg: Leg, first: int, payload: bytes, codec: str) -> None:
+        """Audio that may be kept."""
+        channel = self.legs.index(leg)
+        if self._recorder is None or channel >= CHANNELS or self._ended:
+            return
+        if self._recording is None:
+            try:
+                self._recording = self._recorder.open(self.id, codec)
+            except OSError as error:
+                self.log.error("recording_failed", text=str(error))
+                self._recorder = None
+                return
+            self.log.info("recording", path=str(self._recording.path))
+        if leg.number not in self._shifts:
+            begun = leg.timeline.monotonic_ns(0) or time.monotonic_ns()
+            self._recorded_from = self._recorded_from or begun
+            self._shifts[leg.number] = (begun - self._recorded_from) * SAMPLE_RATE // 1_000_000_000
+        self._recording.write(channel, first + self._shifts[leg.number], payload, codec)
+
+    def leg_withheld(self, leg: Leg, *, withheld: bool) -> None:
+        """Sensitive input began or ended."""
+        self._emit(events.CallUpdated(leg=leg.name, change="withheld" if withheld else "released"))
 
     def leg_degraded(self, leg: Leg, failure: Failure, *, retrying: bool) -> None:
         """The leg lost its recogniser."""

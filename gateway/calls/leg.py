@@ -9,9 +9,10 @@ from typing import Protocol
 from gateway.asr.engine import Engine, Failure, Final, Partial, Refinement
 from gateway.asr.replay import Piece
 from gateway.asr.session import LegRecognition, Summary
+from gateway.calls.sensitive import Withholding
 from gateway.config import Settings
 from gateway.media import g711
-from gateway.media.activity import SpeechActivity
+from gateway.media.activity import FRAME, SpeechActivity
 from gateway.media.chunks import SAMPLE_RATE, Chunk, Digit, Kind
 from gateway.media.timeline import Timeline
 from gateway.transcripts.utterances import Change, Update, UtteranceBuilder
@@ -28,6 +29,12 @@ class Owner(Protocol):
 
     def leg_key(self, leg: Leg, digit: Digit) -> None:
         """A key was pressed."""
+
+    def leg_audio(self, leg: Leg, first: int, payload: bytes, codec: str) -> None:
+        """Audio of the leg that may be kept: what is withheld is left out."""
+
+    def leg_withheld(self, leg: Leg, *, withheld: bool) -> None:
+        """The leg began to be withheld, or ended."""
 
     def leg_degraded(self, leg: Leg, failure: Failure, *, retrying: bool) -> None:
         """The leg lost its recogniser."""
@@ -82,6 +89,7 @@ class Leg:
         self.held = False
         self.unrecognised: list[tuple[int, int]] = []
         self._owner = owner
+        self._withholding = Withholding(settings.calls.pause_code, settings.calls.resume_code)
         self._activity = SpeechActivity()
         self._last_chunk = time.monotonic()
         self._utterances = UtteranceBuilder(
@@ -97,15 +105,20 @@ class Leg:
         """Takes the next chunk; after the last one only the recogniser's words are awaited."""
         self.timeline.add(chunk)
         self._last_chunk = time.monotonic()
-        if chunk.payload:
-            payload = chunk.payload
+        secret = self._withholding.withheld(chunk)
+        if secret:
+            self.timeline.mark(Kind.WITHHELD, chunk.first, secret)
+            self._activity.pause()
+        if chunk.payload and secret < chunk.samples:
+            payload, first = chunk.payload[secret:], chunk.first + secret
+            self._owner.leg_audio(self, first, payload, chunk.codec)
             if chunk.codec != self.codec:  # the peer switched in mid-call; a session keeps the codec it began with
                 payload = g711.transcode(payload, chunk.codec, self.codec)
             spoke = self._activity.speaking
-            for segment in self._activity.feed(chunk.levels, chunk.first):
+            for segment in self._activity.feed(chunk.levels[secret // FRAME :], first):
                 self._utterances.speech(segment)
             speaking = spoke or self._activity.speaking
-            self._recognition.feed(Piece(chunk.first, payload, chunk.arrived_last), speaking=speaking)
+            self._recognition.feed(Piece(first, payload, chunk.arrived_last), speaking=speaking)
         elif chunk.samples:
             self._activity.pause()
         if chunk.last:
@@ -114,8 +127,32 @@ class Leg:
         self.tick()
 
     def digit(self, digit: Digit) -> None:
-        """Takes a key."""
-        self._owner.leg_key(self, digit)
+        """Takes a key; what is withheld goes nowhere, and a code of keys begins and ends that."""
+        before = self._withholding.active
+        if not self._withholding.key(digit):
+            self._owner.leg_key(self, digit)
+        if self._withholding.active != before:
+            self._owner.leg_withheld(self, withheld=not before)
+
+    def withhold(self, *, withheld: bool) -> None:
+        """Begins or ends to keep audio and keys from recogniser, store, log and consumers.
+
+        It counts from now on: what was handed over is not taken back, and what is under way at the end is withheld
+        still.
+        """
+        if withheld == self._withholding.active:
+            return
+        if withheld:
+            self._withholding.pause()
+        else:
+            position = self.timeline.anchor.sample(time.monotonic_ns())
+            self._withholding.resume(max(position, self.timeline.duration))
+        self._owner.leg_withheld(self, withheld=withheld)
+
+    def hold(self, *, held: bool) -> None:
+        """Takes note that the peer put the leg on hold or took it off."""
+        self.held = held
+        self.timeline.hold(held=held, now=time.monotonic_ns())
 
     def tick(self) -> None:
         """Lets time pass, also where no packet comes."""
@@ -136,7 +173,7 @@ class Leg:
 
     def paused(self) -> int:
         """Returns the samples in which the peer sent no audio."""
-        return self.timeline.total(Kind.PAUSE, Kind.COMFORT_NOISE, Kind.DTMF)
+        return self.timeline.wire(Kind.PAUSE, Kind.COMFORT_NOISE, Kind.DTMF)
 
     # what the recognition tells
 
@@ -166,6 +203,7 @@ class Leg:
     def asr_unrecognised(self, first: int, end: int) -> None:
         """The words of these samples are missing."""
         self.unrecognised.append((first, end))
+        self.timeline.mark(Kind.UNRECOGNISED, first, end - first)
 
     def asr_written(self, arrived: int, now: int) -> None:
         """Audio was written."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from gateway import events
 from gateway.calls.call import Call, Watcher
 from gateway.calls.identity import Identity
+from gateway.media.recording import Recorder
 
 
 class Registry:
@@ -16,14 +17,25 @@ class Registry:
     Args:
         publish: Takes the events of all calls.
         watcher: Told of latencies.
+        recorder: Records calls; None for no recording.
+        concealed: Whether lost audio is concealed.
 
     Attributes:
         idle: Set while there is no call.
     """
 
-    def __init__(self, publish: Callable[[events.Event], None], watcher: Watcher) -> None:
+    def __init__(
+        self,
+        publish: Callable[[events.Event], None],
+        watcher: Watcher,
+        *,
+        recorder: Recorder | None = None,
+        concealed: bool = True,
+    ) -> None:
         self._publish = publish
         self._watcher = watcher
+        self._recorder = recorder
+        self._concealed = concealed
         self._calls: dict[str, Call] = {}
         self._by_key: dict[str, Call] = {}
         self.idle = asyncio.Event()
@@ -39,7 +51,14 @@ class Registry:
         """Returns the call that a dialog belongs to; a new one where its key names none that can still be joined."""
         call = self._by_key.get(identity.key) if identity.key else None
         if call is None or call.ended:
-            call = Call(identity, self._publish, self._watcher, self._done)
+            call = Call(
+                identity,
+                self._publish,
+                self._watcher,
+                self._done,
+                recorder=self._recorder,
+                concealed=self._concealed,
+            )
             self._calls[call.id] = call
             self.idle.clear()
             if identity.key:

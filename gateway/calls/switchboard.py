@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import random
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from itertools import count
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import structlog
 
@@ -19,9 +22,11 @@ from gateway.calls.identity import Identity, facts_of, identify
 from gateway.calls.leg import Leg
 from gateway.calls.registry import Registry
 from gateway.config import Settings
-from gateway.media.chunks import Chunk, Digit
+from gateway.media import rtcp
+from gateway.media.chunks import Chunk, Control, Digit
 from gateway.media.ports import Lease, NoFreePortError, PortPool
 from gateway.media.receiver import Receiver
+from gateway.media.rtcp import Reporter
 from gateway.sip import messages
 
 log = structlog.get_logger()
@@ -71,7 +76,9 @@ class _Dialog:
     leg: Leg | None = None
     call: Call | None = None
     early: list[Chunk | Digit] = field(default_factory=list)
+    rtcp: Reporter | None = None
     signalling_lost: bool = False
+    removed: bool = False
     ending: str = ""
     since: float = 0.0
 
@@ -162,13 +169,22 @@ class Switchboard:
             return
         codecs = {int(payload_type): codec for payload_type, codec in media.codecs.items()}
         remote = (media.remote_address, media.remote_port) if media.remote_port and _numeric(media) else None
-        events = {"telephone_event": media.telephone_event, "comfort_noise": media.comfort_noise}
+        terms: _Terms = {
+            "telephone_event": media.telephone_event,
+            "comfort_noise": media.comfort_noise,
+            "rtcp_port": media.rtcp_port,
+            "mux": media.rtcp_mux,
+            "srtp": _keys(media),
+            "keepalive": next(iter(codecs)) if media.sends else -1,
+        }
         first, dialog.media = dialog.media is None, media
         if first:
-            self._receiver.add(dialog.number, dialog.lease.rtp.fileno(), codecs=codecs, remote=remote, **events)
+            rtp_fd, rtcp_fd, ssrc = dialog.lease.rtp.fileno(), dialog.lease.rtcp.fileno(), secrets.randbits(32)
+            self._receiver.add(dialog.number, rtp_fd, codecs=codecs, remote=remote, rtcp_fd=rtcp_fd, ssrc=ssrc, **terms)
+            dialog.rtcp = Reporter(ssrc, secrets.token_urlsafe(12), time.monotonic())
             self._legs[dialog.number] = dialog
         else:
-            self._receiver.update(dialog.number, codecs=codecs, remote=remote, **events)
+            self._receiver.update(dialog.number, codecs=codecs, remote=remote, **terms)
             if dialog.leg is not None and dialog.call is not None:
                 dialog.call.hold(dialog.leg, held=media.held)
 
@@ -206,8 +222,26 @@ class Switchboard:
         """Takes what the receiver has ready."""
         for item in self._receiver.drain():
             dialog = self._legs.get(item.leg)
-            if dialog is not None:
+            if dialog is None:
+                continue
+            if isinstance(item, Control):
+                self._control(dialog, item)
+            else:
                 self._hand_over(dialog, item)
+
+    def _control(self, dialog: _Dialog, control: Control) -> None:
+        """Takes RTCP of a leg's peer."""
+        try:
+            said = rtcp.parse(control.packet)
+        except rtcp.RtcpError as error:
+            log.debug("rtcp_malformed", text=str(error))
+            return
+        for report in said.reports:
+            if dialog.rtcp is not None:
+                dialog.rtcp.heard(report, control.arrived)
+            if dialog.leg is not None and control.timestamp >= 0 and report.wall_ns:
+                ahead = (report.timestamp - control.timestamp + 2**31) % 2**32 - 2**31
+                dialog.leg.timeline.anchor.reported(control.sample + ahead, report.wall_ns, control.arrived)
 
     def _hand_over(self, dialog: _Dialog, item: Chunk | Digit) -> None:
         last = isinstance(item, Chunk) and item.last
@@ -230,14 +264,39 @@ class Switchboard:
         now = time.monotonic()
         limit = self._settings.calls.rtp_timeout_seconds
         for dialog in list(self._legs.values()):
-            if dialog.leg is None:
+            if dialog.leg is None or dialog.removed:
                 continue
             dialog.leg.tick()
+            stats = self._receiver.stats(dialog.number)
+            if self._settings.media.rtcp and dialog.rtcp is not None and dialog.rtcp.due(now):
+                report = dialog.rtcp.report(stats, now, random.random())  # noqa: S311 (spreads reports over time)
+                self._receiver.send_control(dialog.number, report)
             if not limit or dialog.ending or (dialog.leg.held and not dialog.signalling_lost):
                 continue
-            heard = self._receiver.stats(dialog.number).last_arrival / 1e9
+            heard = stats.last_arrival / 1e9
             if now - max(heard, dialog.since) > limit:
                 self._silent(dialog)
+
+    def withhold(self, call: str, *, withheld: bool, leg: str = "") -> int:
+        """Begins or ends sensitive input.
+
+        Args:
+            call: The call's id.
+            withheld: Whether audio and keys are withheld from now on.
+            leg: The leg's name; empty for all legs of the call.
+
+        Returns:
+            How many connected legs of the call have the name.
+        """
+        found = [
+            dialog.leg
+            for dialog in self._legs.values()
+            if dialog.leg is not None and dialog.call is not None and dialog.call.id == call
+            if leg in ("", dialog.leg.name)
+        ]
+        for one in found:
+            one.withhold(withheld=withheld)
+        return len(found)
 
     def hang_up_all(self) -> None:
         """Ends every dialog, because the gateway goes down."""
@@ -273,7 +332,11 @@ class Switchboard:
         if dialog.media is None:
             self._release(dialog)
         else:
-            self._loop.call_later(STRAGGLERS, self._receiver.remove, dialog.number)
+            self._loop.call_later(STRAGGLERS, self._remove, dialog)
+
+    def _remove(self, dialog: _Dialog) -> None:
+        dialog.removed = True
+        self._receiver.remove(dialog.number)
 
     def _hung_up(self, dialog: _Dialog) -> None:
         """The last chunk of a leg is out."""
@@ -296,6 +359,24 @@ class Switchboard:
         self._ports.release(dialog.lease, time.monotonic())
         if not self._legs and not self._dialogs:
             self.idle.set()
+
+
+class _Terms(TypedDict):
+    """What ``Receiver.add`` and ``update`` take alike, codecs and address aside."""
+
+    telephone_event: int
+    comfort_noise: int
+    rtcp_port: int
+    mux: bool
+    srtp: tuple[str, bytes, bytes] | None
+    keepalive: int
+
+
+def _keys(media: messages.Media) -> tuple[str, bytes, bytes] | None:
+    """Returns SRTP's suite and keys; None for plain RTP."""
+    if not media.srtp:
+        return None
+    return media.srtp["suite"], base64.b64decode(media.srtp["remote"]), base64.b64decode(media.srtp["local"])
 
 
 def _numeric(media: messages.Media) -> bool:

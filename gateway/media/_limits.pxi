@@ -5,9 +5,11 @@ cdef struct Limits:
     int conceal
     int pause_fill
     int64_t reorder  # nanoseconds
+    int64_t learn    # nanoseconds
 
 
-cdef int limits_parse(Limits *limits, int chunk_ms, int reorder_ms, int conceal_ms, int pause_fill_ms) except -1:
+cdef int limits_parse(Limits *limits, int chunk_ms, int reorder_ms, int conceal_ms, int pause_fill_ms,
+                      int learn_ms) except -1:
     """Takes the settings.
 
     Raises:
@@ -21,6 +23,8 @@ cdef int limits_parse(Limits *limits, int chunk_ms, int reorder_ms, int conceal_
         raise ValueError(f"conceal_ms is {conceal_ms}; 0 to 1000 can be")
     if not 0 <= pause_fill_ms <= 60000:
         raise ValueError(f"pause_fill_ms is {pause_fill_ms}; 0 to 60000 can be")
+    if not 0 <= learn_ms <= 3600000:
+        raise ValueError(f"learn_ms is {learn_ms}; 0 to 3600000 can be")
     limits.chunk, limits.conceal, limits.pause_fill = 8 * chunk_ms, 8 * conceal_ms, 8 * pause_fill_ms
-    limits.reorder = <int64_t>reorder_ms * 1000000
+    limits.reorder, limits.learn = <int64_t>reorder_ms * 1000000, <int64_t>learn_ms * 1000000
     return 0

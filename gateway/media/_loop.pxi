@@ -1,6 +1,6 @@
 # The receiver's thread: one loop without the GIL over the sockets of all legs.
 #
-# Once a tick it takes one packet from each socket that has some, and again until none has any; then it lets waiting
+# Once a tick, or when there is none as soon as something arrives, it takes one packet from each socket that has some, and again until none has any; then it lets waiting
 # packets go whose window is over, ends the legs that were removed, and tells Python once. Everything of a leg is touched
 # under one lock, which is held for one packet at a time; only the thread frees what epoll may still point at.
 
@@ -9,14 +9,31 @@ cdef enum:
     PASSES = 64           # packets of one leg in one tick; a flood beyond that waits in its socket, and overflows there
     FINAL = 4096          # packets that are read from the socket of a removed leg
     DATAGRAM = 2048       # bytes; RTP over an Ethernet fits, a longer datagram is malformed
+    CONTROL_TAG = 1       # in a leg's address as epoll has it: this is its RTCP socket
+    AWAKE = 5             # milliseconds of sleep at most while something is due, when there is no tick
     TIMESTAMP_TRUST = 10  # seconds; a kernel timestamp further off means that the wall clock was set
 
 cdef struct Leg:
-    int fd
+    int fd           # RTP
+    int control_fd   # RTCP; -1 for none
+    int control_port # where the peer takes RTCP; 0 for the port above its RTP port
+    bint v4
+    uint32_t ssrc    # our own
+    int keepalive    # payload type of the silence that is sent; -1 for none
+    uint16_t send_seq
+    uint32_t send_ts
+    int64_t send_at  # monotonic nanoseconds
+    bint sending     # in the loop's list of legs that are sent to
+    void *outbound   # libsrtp's session; NULL for plain RTP
     bint waiting     # in the loop's list of legs with packets that wait for their turn
     bint removed
     Leg *next_removed
     CStream stream
+
+cdef struct LegList:
+    Leg **legs
+    int64_t count
+    int64_t room
 
 cdef struct Loop:
     pthread_t thread
@@ -26,12 +43,11 @@ cdef struct Loop:
     int epoll
     int wake          # eventfd: Python tells the thread
     int ready         # eventfd: the thread tells Python
-    int64_t tick
+    int64_t tick      # nanoseconds; 0 for awake at every packet
     int64_t legs
     Leg *removals
-    Leg **waiting
-    int64_t waiting_count
-    int64_t waiting_room
+    LegList waiting   # those with packets that wait for their turn
+    LegList sending   # those that get keep-alive RTP; changed under the lock
     int64_t wall      # wall clock minus monotonic clock
 
 
@@ -53,10 +69,10 @@ cdef int64_t arrival_of(Loop *loop, msghdr *message) noexcept nogil:
     return arrival if now - TIMESTAMP_TRUST * <int64_t>1000000000 < arrival < now else now
 
 
-cdef bint leg_read(Loop *loop, Leg *leg) noexcept nogil:
-    """Takes one datagram from a leg's socket; false when there is none."""
+cdef bint leg_read(Loop *loop, Leg *leg, bint control) noexcept nogil:
+    """Takes one datagram from a leg's RTP or RTCP socket; false when there is none."""
     cdef uint8_t data[DATAGRAM]
-    cdef uint8_t control[128]
+    cdef uint8_t ancillary[128]
     cdef sockaddr_storage address
     cdef msghdr message
     cdef iovec part
@@ -66,59 +82,64 @@ cdef bint leg_read(Loop *loop, Leg *leg) noexcept nogil:
     memset(&message, 0, sizeof(message))
     message.msg_name, message.msg_namelen = &address, sizeof(address)
     message.msg_iov, message.msg_iovlen = &part, 1
-    message.msg_control, message.msg_controllen = control, sizeof(control)
-    size = recvmsg(leg.fd, &message, MSG_DONTWAIT)
+    message.msg_control, message.msg_controllen = ancillary, sizeof(ancillary)
+    size = recvmsg(leg.control_fd if control else leg.fd, &message, MSG_DONTWAIT)
     if size < 0:
         return False
     source_of(&source, &address)
     pthread_mutex_lock(&loop.lock)
     if message.msg_flags & MSG_TRUNC:
         leg.stream.counters.malformed += 1
+    elif control:
+        stream_control(&leg.stream, data, size, &source, arrival_of(loop, &message))
     else:
         stream_receive(&leg.stream, data, size, &source, arrival_of(loop, &message))
     pthread_mutex_unlock(&loop.lock)
     return True
 
 
+cdef bint list_add(LegList *list, Leg *leg) noexcept nogil:
+    """Adds a leg; false without memory."""
+    cdef Leg **room
+    if list.count == list.room:
+        room = <Leg **>realloc(list.legs, (2 * list.room + 64) * sizeof(Leg *))
+        if room == NULL:
+            return False
+        list.legs, list.room = room, 2 * list.room + 64
+    list.legs[list.count] = leg
+    list.count += 1
+    return True
+
+
+cdef void list_remove(LegList *list, Leg *leg) noexcept nogil:
+    cdef int64_t i
+    for i in range(list.count):
+        if list.legs[i] == leg:
+            list.count -= 1
+            list.legs[i] = list.legs[list.count]
+            return
+
+
 cdef void loop_wait_for(Loop *loop, Leg *leg) noexcept nogil:
     """Puts a leg on the list of those with packets that wait for their turn."""
-    cdef Leg **room
-    if leg.waiting or not leg.stream.held:
-        return
-    if loop.waiting_count == loop.waiting_room:
-        room = <Leg **>realloc(loop.waiting, (2 * loop.waiting_room + 64) * sizeof(Leg *))
-        if room == NULL:
-            return
-        loop.waiting, loop.waiting_room = room, 2 * loop.waiting_room + 64
-    loop.waiting[loop.waiting_count] = leg
-    loop.waiting_count += 1
-    leg.waiting = True
-
-
-cdef void loop_forget(Loop *loop, Leg *leg) noexcept nogil:
-    """Takes a leg off that list: its memory goes soon."""
-    cdef int64_t i
-    for i in range(loop.waiting_count):
-        if loop.waiting[i] == leg:
-            loop.waiting_count -= 1
-            loop.waiting[i] = loop.waiting[loop.waiting_count]
-            return
+    if not leg.waiting and leg.stream.held:
+        leg.waiting = list_add(&loop.waiting, leg)
 
 
 cdef void loop_release(Loop *loop) noexcept nogil:
     """Lets packets go whose reordering window is over."""
     cdef int64_t now = clock_of(CLOCK_MONOTONIC), i, kept = 0
     cdef Leg *leg
-    for i in range(loop.waiting_count):
-        leg = loop.waiting[i]
+    for i in range(loop.waiting.count):
+        leg = loop.waiting.legs[i]
         pthread_mutex_lock(&loop.lock)
         stream_release(&leg.stream, now, False)
         pthread_mutex_unlock(&loop.lock)
         leg.waiting = leg.stream.held > 0
         if leg.waiting:
-            loop.waiting[kept] = leg
+            loop.waiting.legs[kept] = leg
             kept += 1
-    loop.waiting_count = kept
+    loop.waiting.count = kept
 
 
 cdef void loop_end(Loop *loop) noexcept nogil:
@@ -134,11 +155,15 @@ cdef void loop_end(Loop *loop) noexcept nogil:
     while leg != NULL:
         after = leg.next_removed
         for i in range(FINAL):
-            if not leg_read(loop, leg):
+            if not leg_read(loop, leg, False):
                 break
-        loop_forget(loop, leg)
+        list_remove(&loop.waiting, leg)
         epoll_ctl(loop.epoll, EPOLL_CTL_DEL, leg.fd, NULL)
+        if leg.control_fd >= 0:
+            epoll_ctl(loop.epoll, EPOLL_CTL_DEL, leg.control_fd, NULL)
         pthread_mutex_lock(&loop.lock)
+        list_remove(&loop.sending, leg)
+        leg.sending = False
         loop.legs -= 1
         stream_finish(&leg.stream)
         pthread_mutex_unlock(&loop.lock)
@@ -150,17 +175,19 @@ cdef void loop_read(Loop *loop) noexcept nogil:
     cdef epoll_event events[EVENTS]
     cdef uint64_t count
     cdef Leg *leg
+    cdef size_t tagged
     cdef int i, n, turn
     for turn in range(PASSES):
         n = epoll_wait(loop.epoll, events, EVENTS, 0)
         if n <= 0:
             return
         for i in range(n):
-            leg = <Leg *>events[i].data.ptr
+            tagged = <size_t>events[i].data.ptr
+            leg = <Leg *>(tagged & ~<size_t>CONTROL_TAG)
             if leg == NULL:
                 read(loop.wake, &count, sizeof(count))
                 continue
-            leg_read(loop, leg)
+            leg_read(loop, leg, tagged & CONTROL_TAG)
             loop_wait_for(loop, leg)
 
 
@@ -169,12 +196,14 @@ cdef void loop_sleep(Loop *loop, int64_t *next) noexcept nogil:
     cdef epoll_event event
     cdef timespec at
     cdef int64_t now
-    cdef bint idle
+    cdef bint idle, sending
     pthread_mutex_lock(&loop.lock)
-    idle = loop.legs == 0
+    idle, sending = loop.legs == 0, loop.sending.count > 0
     pthread_mutex_unlock(&loop.lock)
-    if idle:
-        epoll_wait(loop.epoll, &event, 1, -1)
+    if idle or loop.tick == 0:
+        epoll_wait(loop.epoll, &event, 1, AWAKE if not idle and (loop.waiting.count or sending) else -1)
+    if loop.tick == 0:
+        return
     now = clock_of(CLOCK_MONOTONIC)
     next[0] += loop.tick
     if next[0] <= now:
@@ -194,6 +223,7 @@ cdef void *loop_run(void *argument) noexcept nogil:
         loop.wall = clock_of(CLOCK_REALTIME) - clock_of(CLOCK_MONOTONIC)
         loop_read(loop)
         loop_release(loop)
+        loop_send(loop)
         loop_end(loop)
         pthread_mutex_lock(&loop.queue.lock)
         news = loop.queue.news

@@ -28,8 +28,11 @@ cdef inline uint32_t word(const uint8_t *at) noexcept nogil:
     return (<uint32_t>at[0] << 24) | (<uint32_t>at[1] << 16) | (<uint32_t>at[2] << 8) | at[3]
 
 
-cdef bint packet_parse(Packet *packet, const uint8_t *data, Py_ssize_t size) noexcept nogil:
-    """Reads the header; false when the datagram is not RTP or contradicts itself. The payload may come out empty."""
+cdef bint packet_parse(Packet *packet, const uint8_t *data, Py_ssize_t size, bint encrypted) noexcept nogil:
+    """Reads the header; false when the datagram is not RTP or contradicts itself. The payload may come out empty.
+
+    While a packet is encrypted, how long its padding is cannot be read.
+    """
     cdef Py_ssize_t head, padding = 0
     if size < 12 or data[0] >> 6 != 2:
         return False
@@ -38,7 +41,7 @@ cdef bint packet_parse(Packet *packet, const uint8_t *data, Py_ssize_t size) noe
         if size < head + 4:
             return False
         head += 4 + 4 * ((<Py_ssize_t>data[head + 2] << 8) | data[head + 3])
-    if data[0] & 0x20:
+    if data[0] & 0x20 and not encrypted:
         padding = data[size - 1]
         if padding == 0:
             return False
@@ -74,6 +77,26 @@ cdef void source_of(Source *source, const sockaddr_storage *address) noexcept no
     memset(source.ip + 10, 0xFF, 2)
     memcpy(source.ip + 12, &v4.sin_addr, 4)
     source.port = ntohs(v4.sin_port)
+
+
+cdef unsigned int source_address(const Source *source, bint v4, sockaddr_storage *address) noexcept nogil:
+    """Writes the address for a socket of IPv4 or IPv6; returns its length, 0 where it is of the other family."""
+    cdef sockaddr_in *four = <sockaddr_in *>address
+    cdef sockaddr_in6 *six = <sockaddr_in6 *>address
+    cdef int i
+    cdef bint mapped = source.ip[10] == 0xFF and source.ip[11] == 0xFF
+    memset(address, 0, sizeof(sockaddr_storage))
+    for i in range(10):
+        mapped = mapped and source.ip[i] == 0
+    if source.port == 0 or mapped != v4:
+        return 0
+    if v4:
+        four.sin_family, four.sin_port = AF_INET, htons(source.port)
+        memcpy(&four.sin_addr, source.ip + 12, 4)
+        return sizeof(sockaddr_in)
+    six.sin6_family, six.sin6_port = AF_INET6, htons(source.port)
+    memcpy(&six.sin6_addr, source.ip, 16)
+    return sizeof(sockaddr_in6)
 
 
 cdef inline bint same_address(const Source *a, const Source *b) noexcept nogil:

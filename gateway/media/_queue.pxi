@@ -22,7 +22,8 @@ cdef struct Item:
     int levels
     int spans
     uint8_t codec
-    uint8_t key  # 0: a chunk, and spans, payload and levels follow the struct; else a digit
+    uint8_t key   # 0: a chunk, and spans, payload and levels follow the struct; else a digit
+    bint control  # an RTCP packet follows the struct
     bint last
 
 cdef struct Queue:
@@ -114,12 +115,15 @@ cdef Item *chunk_item(int64_t leg, int codec, int64_t first, int64_t samples, co
 
 
 cdef object item_object(const Item *item):
-    """Returns the item as a Chunk or a Digit."""
+    """Returns the item as a Chunk, a Digit or a Control."""
     cdef const CSpan *spans = <const CSpan *>(item + 1)
     cdef const uint8_t *payload = <const uint8_t *>(spans + item.spans)
     cdef int i
     if item.key:
         return Digit(item.leg, chr(item.key), item.first, item.samples)
+    if item.control:
+        return Control(item.leg, (<const uint8_t *>(item + 1))[:item.payload], item.arrived_first, item.first,
+                       item.samples)
     return Chunk(
         item.leg,
         CODECS[item.codec],

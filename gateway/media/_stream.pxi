@@ -1,8 +1,9 @@
 # One leg's RTP stream: whose packets count, their order, and what their timestamps do to the clock.
 #
 # Source: the signalled address is trusted; another address (symmetric NAT) must show two packets in a row while the
-# signalled one has not sent, and loses its place to the signalled one whenever that sends. Without a signalled address
-# the first source is trusted. From then on only this address and port count, until an update names another address.
+# signalled one has not sent, within the learning window after the negotiation, and loses its place to the signalled one
+# whenever that sends. Without a signalled address the first source is trusted. From then on only this address and port
+# count, until an update names another address. With SRTP every packet must be authentic besides.
 #
 # Sequence (RFC 3550, appendix A.1): a new SSRC, or a sequence number out of all proportion, must show two packets in a
 # row before the stream is anchored anew; the first of the two is kept meanwhile.
@@ -14,6 +15,9 @@ cdef enum:
     LARGEST = 480           # samples in a packet of 60 ms
     JITTER_ALLOWANCE = 800  # samples by which arrivals may be apart without a pause between them
     JITTER_CEILING = 8000   # samples; a greater change of transit time is not jitter
+    DRIFT_PACKETS = 400     # and this many samples from the first to the latest, until drift is told
+    DRIFT_SAMPLES = 80000
+    CONTROL_EVERY = 20000000  # nanoseconds between RTCP packets that are handed over
     PLAYED = 1
     LOST = 2
 
@@ -26,20 +30,37 @@ cdef struct Counters:
     int64_t late
     int64_t duplicates
     int64_t foreign
+    int64_t unauthentic
+    int64_t reordered
     int64_t malformed
     int64_t wrong_payload_type
     int64_t last_arrival
     double jitter
 
+cdef struct Drift:
+    # least squares of arrival over timestamp since the clock was last tied, both in samples (Welford's updates)
+    uint32_t ts             # the first packet's
+    int64_t arrival
+    int64_t unwrapped       # of the latest packet, relative to the first
+    uint32_t latest
+    double count
+    double mean_x
+    double mean_y
+    double xx
+    double xy
+
 cdef struct CStream:
     Clock clock
     Event event
     Counters counters
+    Drift drift
     int64_t reorder
+    int64_t learn
     uint8_t meanings[128]   # by payload type
     # source
     bint has_remote
     bint locked
+    int64_t learn_until     # monotonic nanoseconds
     Source remote
     Source source
     Packet *probe           # the first of two packets that would anchor the stream anew
@@ -48,6 +69,7 @@ cdef struct CStream:
     bint anchored
     uint32_t ssrc
     uint16_t next_seq
+    uint32_t highest        # sequence number, extended by its cycles (RFC 3550, appendix A.1)
     int missing             # packets lost right before the next one played
     uint8_t history[SLOTS]
     Packet *slots[SLOTS]
@@ -59,6 +81,14 @@ cdef struct CStream:
     int64_t played          # arrival of the last packet played; 0 for none
     bint timed
     double transit
+    # RTCP
+    bint mux                # RTCP comes on the RTP port too (RFC 5761)
+    bint has_control_source
+    Source control_source
+    int64_t controlled      # arrival of the last RTCP packet handed over
+    # SRTP
+    Keys keys
+    void *inbound           # libsrtp's session; NULL for plain RTP
 
 
 cdef void stream_probe_clear(CStream *s) noexcept nogil:
@@ -70,7 +100,7 @@ cdef void stream_probe_clear(CStream *s) noexcept nogil:
 
 cdef bint stream_init(CStream *s, Queue *out, int64_t leg, const Limits *limits) noexcept nogil:
     """Prepares a zeroed stream; false without memory."""
-    s.reorder = limits.reorder
+    s.reorder, s.learn = limits.reorder, limits.learn
     s.quiet = PAUSE
     return clock_init(&s.clock, out, leg, limits)
 
@@ -81,6 +111,9 @@ cdef void stream_free(CStream *s) noexcept nogil:
         free(s.slots[i])
     free(s.probe)
     free(s.clock.buffer)
+    if s.inbound != NULL:
+        srtp_dealloc(s.inbound)
+        s.inbound = NULL
 
 
 # Timestamps.
@@ -207,15 +240,38 @@ cdef void stream_jitter(CStream *s, const Packet *packet) noexcept nogil:
         change = fabs(transit - s.transit)
         if change < JITTER_CEILING:  # else the sender's clock stepped, or its timestamp wrapped around
             s.counters.jitter += (change - s.counters.jitter) / 16.0
+            stream_drift(s, packet)
+    else:
+        memset(&s.drift, 0, sizeof(Drift))
+        s.drift.ts = s.drift.latest = packet.ts
+        s.drift.arrival = packet.arrival
     s.transit, s.timed = transit, True
+
+
+cdef void stream_drift(CStream *s, const Packet *packet) noexcept nogil:
+    """Sets the sender's clock against ours. Jitter only ever delays, and evens out over thousands of packets."""
+    cdef Drift *d = &s.drift
+    cdef double x, y, dx
+    d.unwrapped += <int32_t>(packet.ts - d.latest)
+    d.latest = packet.ts
+    x, y = <double>d.unwrapped, <double>(packet.arrival - d.arrival) / 125000.0
+    d.count += 1
+    dx = x - d.mean_x
+    d.mean_x += dx / d.count
+    d.mean_y += (y - d.mean_y) / d.count
+    d.xx += dx * (x - d.mean_x)
+    d.xy += dx * (y - d.mean_y)
 
 
 cdef void stream_sequence(CStream *s, const Packet *packet) noexcept nogil:
     """Takes a packet of the stream itself, less than SLOTS ahead of its turn or late."""
     cdef uint16_t ahead = packet.seq - s.next_seq
     cdef int at = packet.seq % SLOTS
+    cdef int16_t beyond = <int16_t>(packet.seq - <uint16_t>s.highest)
     s.counters.packets += 1
     s.counters.last_arrival = packet.arrival
+    if beyond > 0:
+        s.highest += beyond
     if packet.meaning == AUDIO_ALAW or packet.meaning == AUDIO_MULAW:
         stream_jitter(s, packet)
     if ahead >= SLOTS:
@@ -232,6 +288,7 @@ cdef void stream_sequence(CStream *s, const Packet *packet) noexcept nogil:
     elif s.slots[at] != NULL:
         s.counters.duplicates += 1
     else:
+        s.counters.reordered += beyond < 0
         s.slots[at] = packet_copy(packet)
         s.held += s.slots[at] != NULL
         stream_release(s, packet.arrival, False)
@@ -258,6 +315,7 @@ cdef void stream_anchor(CStream *s, const Packet *packet) noexcept nogil:
         stream_reclock(s, packet, 0)
     memset(s.history, 0, SLOTS)
     s.anchored, s.ssrc, s.next_seq = True, packet.ssrc, packet.seq
+    s.highest = packet.seq
 
 
 # Source and SSRC.
@@ -288,14 +346,19 @@ cdef void stream_probe(CStream *s, const Packet *packet, const Source *source) n
     s.probe, s.probe_source = packet_copy(packet), source[0]
 
 
+cdef inline bint is_control(int payload_type) noexcept nogil:
+    """Whether the byte where RTP has its payload type says RTCP (RFC 5761, section 4)."""
+    return 64 <= payload_type < 96
+
+
 cdef bint stream_meaning(CStream *s, Packet *packet, bint own) noexcept nogil:
     """Finds out what the packet means to the leg; false when it means nothing."""
     packet.meaning = s.meanings[packet.type]
     if packet.meaning == UNKNOWN:
         s.counters.wrong_payload_type += 1
-        # of the stream itself it took up a sequence number, except RTCP on the same port (RFC 5761, section 4)
+        # of the stream itself it took up a sequence number, unless it is RTCP
         packet.meaning = EMPTY
-        return own and not 64 <= packet.type < 96
+        return own and not is_control(packet.type)
     if packet.meaning == EVENT and packet.length < 4:
         s.counters.malformed += 1
         packet.meaning = EMPTY
@@ -304,13 +367,58 @@ cdef bint stream_meaning(CStream *s, Packet *packet, bint own) noexcept nogil:
     return own or packet.meaning != EMPTY
 
 
-cdef void stream_receive(CStream *s, const uint8_t *data, Py_ssize_t size, const Source *source,
+cdef bint stream_decrypt(CStream *s, uint8_t *data, Py_ssize_t *size, bint control) noexcept nogil:
+    """Decrypts a packet in its place; false when it is not authentic, or came before."""
+    cdef int length = <int>size[0], status
+    if s.inbound == NULL:
+        return True
+    status = (srtp_unprotect_rtcp if control else srtp_unprotect)(s.inbound, data, &length)
+    size[0] = length
+    if status == SRTP_REPLAY_FAIL:
+        s.counters.duplicates += 1
+    elif status == SRTP_REPLAY_OLD:
+        s.counters.late += 1
+    elif status != SRTP_OK:
+        s.counters.unauthentic += 1
+    return status == SRTP_OK
+
+
+cdef void stream_control(CStream *s, uint8_t *data, Py_ssize_t size, const Source *source,
                          int64_t arrival) noexcept nogil:
-    """Takes one datagram."""
+    """Takes an RTCP datagram and hands it over, of the peer's address alone and not too often."""
+    cdef Item *item
+    if size < 8 or data[0] >> 6 != 2:
+        s.counters.malformed += 1
+        return
+    if not ((s.has_remote and same_address(&s.remote, source)) or (s.locked and same_address(&s.source, source))):
+        s.counters.foreign += 1
+        return
+    if not stream_decrypt(s, data, &size, True):
+        return
+    s.control_source, s.has_control_source = source[0], True
+    if arrival - s.controlled < CONTROL_EVERY or queue_full(s.clock.out):
+        return
+    item = <Item *>malloc(sizeof(Item) + size)
+    if item == NULL:
+        return
+    s.controlled = arrival
+    memset(item, 0, sizeof(Item))
+    item.leg, item.control, item.payload, item.arrived_first = s.clock.leg, True, <int>size, arrival
+    item.first, item.samples = s.clock.now, s.next_ts if s.anchored else -1
+    memcpy(item + 1, data, size)
+    queue_put(s.clock.out, item)
+
+
+cdef void stream_receive(CStream *s, uint8_t *data, Py_ssize_t size, const Source *source,
+                         int64_t arrival) noexcept nogil:
+    """Takes one datagram of the RTP port; with SRTP it is decrypted in its place."""
     cdef Packet packet
     cdef uint16_t ahead
     cdef bint usual, trusted, own
-    if not packet_parse(&packet, data, size):
+    if s.mux and size >= 8 and is_control(data[1] & 0x7F):
+        stream_control(s, data, size, source, arrival)
+        return
+    if not packet_parse(&packet, data, size, s.inbound != NULL):
         s.counters.malformed += 1
         return
     packet.arrival = arrival
@@ -319,6 +427,16 @@ cdef void stream_receive(CStream *s, const uint8_t *data, Py_ssize_t size, const
     if s.locked and not usual and not (s.has_remote and trusted and not same_address(&s.source, &s.remote)):
         s.counters.foreign += 1
         return
+    if not usual and not trusted and arrival > s.learn_until:
+        s.counters.foreign += 1
+        return
+    if s.inbound != NULL:
+        if not stream_decrypt(s, data, &size, False):
+            return
+        if not packet_parse(&packet, data, size, False):
+            s.counters.malformed += 1
+            return
+        packet.arrival = arrival
     ahead = packet.seq - s.next_seq
     own = usual and s.anchored and packet.ssrc == s.ssrc
     if not stream_meaning(s, &packet, own):
@@ -353,15 +471,22 @@ cdef struct Terms:
     bint has_remote
     bint unspecified    # an address of zeros or port 0: the peer holds, and its source stays
     Source remote
+    bint mux
+    Keys keys
+    void *inbound       # a session for the keys; taken by the stream, or freed by ``terms_free``
 
 
-cdef int terms_parse(Terms *terms, object codecs, object remote, int telephone_event, int comfort_noise) except -1:
+cdef int terms_parse(Terms *terms, object codecs, object remote, int telephone_event, int comfort_noise,
+                     bint mux, object srtp) except -1:
     """Reads what was negotiated.
 
     Raises:
-        ValueError: A codec is not G.711, there is none, a payload type is out of range, or the address is not numeric.
+        ValueError: A codec is not G.711, there is none, a payload type is out of range, the address is not numeric, or
+            the SRTP suite or a key is wrong.
+        RuntimeError: SRTP is asked for, and there is no libsrtp.
     """
     memset(terms, 0, sizeof(Terms))
+    terms.mux = mux
     if not codecs:
         raise ValueError("a leg needs a codec: no payload type was given")
     for number, name in codecs.items():
@@ -381,21 +506,44 @@ cdef int terms_parse(Terms *terms, object codecs, object remote, int telephone_e
         source_parse(&terms.remote, remote)
         terms.has_remote = True
         terms.unspecified = terms.remote.port == 0 or ip_address(remote[0].partition("%")[0]).is_unspecified
+    keys_parse(&terms.keys, srtp)
+    terms.inbound = srtp_session(&terms.keys, True)
     return 0
 
 
-cdef void stream_agree(CStream *s, const Terms *terms) noexcept nogil:
+cdef void terms_free(Terms *terms) noexcept nogil:
+    if terms.inbound != NULL:
+        srtp_dealloc(terms.inbound)
+        terms.inbound = NULL
+
+
+cdef void stream_agree(CStream *s, Terms *terms, int64_t now) noexcept nogil:
     """Takes what was negotiated, the first time or after a re-INVITE."""
+    cdef void *before = s.inbound
     memcpy(s.meanings, terms.meanings, 128)
+    s.mux = terms.mux
+    if memcmp(&s.keys, &terms.keys, sizeof(Keys)) != 0:  # the same keys go on with their packet counters
+        s.keys, s.inbound, terms.inbound = terms.keys, terms.inbound, before
+    if not s.locked:
+        s.learn_until = now + s.learn
     if not s.anchored:
         s.clock.codec = terms.codec
     if terms.has_remote and not terms.unspecified and not (s.has_remote and same_source(&s.remote, &terms.remote)):
         s.remote, s.has_remote, s.locked = terms.remote, True, False
+        s.learn_until, s.has_control_source = now + s.learn, False
 
 
 cdef object stream_stats(const CStream *s):
     return StreamStats(
         s.counters.packets, s.counters.lost, s.counters.late, s.counters.duplicates, s.counters.foreign,
         s.counters.malformed, s.counters.wrong_payload_type, s.clock.counts[RECEIVED], s.clock.counts[CONCEALED],
-        s.clock.counts[PAUSE], s.counters.jitter, s.counters.last_arrival,
+        s.clock.counts[PAUSE], s.counters.jitter, s.counters.last_arrival, s.counters.reordered,
+        s.counters.unauthentic, drift_ppm(&s.drift), s.ssrc, s.highest if s.anchored else -1,
     )
+
+
+cdef object drift_ppm(const Drift *d):
+    """Returns how much faster the sender's clock runs than ours; None until that can be told."""
+    if d.count < DRIFT_PACKETS or d.mean_x * 2 < DRIFT_SAMPLES or d.xy <= 0:
+        return None
+    return (d.xx / d.xy - 1.0) * 1e6

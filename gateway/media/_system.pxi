@@ -13,15 +13,20 @@ cdef extern from "netinet/in.h" nogil:
     struct in6_addr:
         uint8_t s6_addr[16]
     struct sockaddr_in:
+        unsigned short sin_family
         uint16_t sin_port
         in_addr sin_addr
     struct sockaddr_in6:
+        unsigned short sin6_family
         uint16_t sin6_port
         in6_addr sin6_addr
     uint16_t ntohs(uint16_t)
+    uint16_t htons(uint16_t)
 
 cdef extern from "sys/socket.h" nogil:
     int AF_INET, AF_INET6, MSG_DONTWAIT, MSG_TRUNC, SOL_SOCKET, SO_TIMESTAMPNS, SCM_TIMESTAMPNS
+    struct sockaddr:
+        pass
     struct sockaddr_storage:
         unsigned short ss_family
     struct iovec:
@@ -42,6 +47,8 @@ cdef extern from "sys/socket.h" nogil:
     unsigned char *CMSG_DATA(cmsghdr *)
     ssize_t recvmsg(int, msghdr *, int)
     int setsockopt(int, int, int, const void *, unsigned int)
+    int getsockname(int, sockaddr *, unsigned int *)
+    ssize_t sendto(int, const void *, size_t, int, const sockaddr *, unsigned int)
 
 cdef extern from "sys/epoll.h" nogil:
     int EPOLL_CLOEXEC, EPOLLIN, EPOLL_CTL_ADD, EPOLL_CTL_DEL

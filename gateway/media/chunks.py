@@ -26,6 +26,12 @@ class Kind(IntEnum):
     """An RFC 3389 pause."""
     DTMF = 4
     """A telephone event (RFC 4733) was on the wire in place of audio."""
+    HOLD = 5
+    """A pause while signalling had the leg on hold. This and what follows comes from the ledger, not the receiver."""
+    WITHHELD = 6
+    """Kept from the recogniser, the store and the consumers, because somebody asked for it."""
+    UNRECOGNISED = 7
+    """Audio whose words are missing: the recogniser was lost, and the audio could not be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +96,22 @@ class Digit:
     key: str
     first: int
     samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """An RTCP packet of the leg's peer (RFC 3550, section 6), decrypted where it came by SRTCP.
+
+    Attributes:
+        leg: The leg's number.
+        packet: The compound packet; not parsed.
+        arrived: When it came, monotonic nanoseconds.
+        sample: How far the leg's clock was.
+        timestamp: The RTP timestamp of that sample; -1 before the first RTP packet.
+    """
+
+    leg: int
+    packet: bytes
+    arrived: int
+    sample: int
+    timestamp: int

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gateway.media.chunks import Chunk, Digit
+from gateway.media.chunks import Chunk, Control, Digit
 from gateway.media.stats import StreamStats
 
 class Receiver:
@@ -17,9 +17,9 @@ class Receiver:
     pause too long to be streamed, and when the leg is removed.
 
     Where packets come from: the signalled address is trusted with its first packet, whatever its port. Another address
-    must show two packets in a row while the signalled one has sent nothing (symmetric NAT), and gives way to the
-    signalled one whenever that sends. From then on only that address and port, and its SSRC, count; a new SSRC must
-    show two packets in a row. All the rest is dropped and counted as foreign.
+    must show two packets in a row while the signalled one has sent nothing (symmetric NAT), within ``learn_ms``, and
+    gives way to the signalled one whenever that sends. From then on only that address and port, and its SSRC, count; a
+    new SSRC must show two packets in a row. All the rest is dropped and counted as foreign.
 
     The queue of what was not drained is bounded. While it is full the newest audio is dropped and counted; when there
     is room again, one chunk without payload, of kind CONCEALED, stands for it. A last chunk always finds room.
@@ -35,18 +35,22 @@ class Receiver:
         reorder_ms: int = 40,
         conceal_ms: int = 60,
         pause_fill_ms: int = 2000,
+        learn_ms: int = 10000,
         backlog: int = 65536,
     ) -> None:
         """Starts the thread.
 
         Args:
-            tick_ms: How often sockets are read and Python is told, 1 to 100.
+            tick_ms: How often sockets are read and Python is told, up to 100; 0 for at once, at the price of a wake-up
+                for nearly every packet.
             chunk_ms: Length of a chunk, 10 to 1000.
             reorder_ms: How long a missing packet is waited for, 0 to 500.
             conceal_ms: How much of a loss is filled by repeating and fading; the rest of it is silence. 0 to 1000.
             pause_fill_ms: How much silence in one run is streamed as bytes, 0 to 60000; the rest is a chunk without
                 payload.
-            backlog: Chunks and digits that wait for ``drain`` at most.
+            learn_ms: How long after ``add``, or after an update that names a new address, a source other than the
+                signalled one may be learnt (NAT); 0 for never.
+            backlog: Chunks, digits and RTCP packets that wait for ``drain`` at most.
 
         Raises:
             ValueError: A setting is out of range.
@@ -65,6 +69,12 @@ class Receiver:
         remote: tuple[str, int] | None,
         telephone_event: int = -1,
         comfort_noise: int = -1,
+        rtcp_fd: int = -1,
+        rtcp_port: int = 0,
+        mux: bool = False,
+        srtp: tuple[str, bytes, bytes] | None = None,
+        ssrc: int = 0,
+        keepalive: int = -1,
     ) -> None:
         """Takes up a leg.
 
@@ -77,10 +87,19 @@ class Receiver:
                 first source is trusted.
             telephone_event: Payload type of RFC 4733 events, -1 for none.
             comfort_noise: Payload type of RFC 3389 comfort noise, -1 for none.
+            rtcp_fd: A bound UDP socket for RTCP, kept open likewise; -1 for none.
+            rtcp_port: Where the peer takes RTCP, as its SDP says (RFC 3605); 0 for the port above its RTP port.
+            mux: RTCP comes and goes on the RTP port (RFC 5761).
+            srtp: SRTP's suite (``AES_CM_128_HMAC_SHA1_80`` or ``_32``) with the peer's and our own master key and salt,
+                30 bytes each (RFC 4568); None for plain RTP.
+            ssrc: Our own, for what is sent.
+            keepalive: Payload type, one of ``codecs``, of the silence that is sent every 20 ms to peers that hang up
+                without; -1 for none.
 
         Raises:
-            ValueError: The leg is there, a codec is not G.711, a payload type is out of range, or the remote address is
-                not numeric.
+            ValueError: The leg is there, a codec is not G.711, a payload type is out of range, the remote address is
+                not numeric, or the SRTP suite or a key is wrong.
+            RuntimeError: SRTP is asked for, and its library is not installed.
             OSError: The socket cannot be watched.
         """
 
@@ -92,15 +111,31 @@ class Receiver:
         remote: tuple[str, int] | None,
         telephone_event: int = -1,
         comfort_noise: int = -1,
+        rtcp_port: int = 0,
+        mux: bool = False,
+        srtp: tuple[str, bytes, bytes] | None = None,
+        keepalive: int = -1,
     ) -> None:
         """Takes what a re-INVITE or UPDATE negotiated; the leg's clock goes on.
 
         A new ``remote`` lets the source be learnt again. The same one as before (session refresh), an unspecified
-        address (0.0.0.0, ``::``), port 0 (hold) or None leaves the source locked.
+        address (0.0.0.0, ``::``), port 0 (hold) or None leaves the source locked. The same SRTP keys go on with their
+        packet counters.
 
         Raises:
             KeyError: There is no such leg, or it was removed.
             ValueError: As for ``add``; nothing was changed.
+        """
+
+    def send_control(self, leg: int, packet: bytes | bytearray) -> bool:
+        """Sends RTCP to the peer, where its own comes from or else where its SDP says; protected where the leg is.
+
+        Returns:
+            Whether it went out: False while nobody knows where to.
+
+        Raises:
+            KeyError: There is no such leg, or it was removed.
+            ValueError: The packet is too short or too long.
         """
 
     def remove(self, leg: int) -> None:
@@ -110,7 +145,7 @@ class Receiver:
             KeyError: There is no such leg, or it was removed already.
         """
 
-    def drain(self) -> list[Chunk | Digit]:
+    def drain(self) -> list[Chunk | Control | Digit]:
         """Returns all that is ready, each leg's in order, and makes ``fileno`` unreadable; never waits."""
 
     def stats(self, leg: int) -> StreamStats:
@@ -139,13 +174,17 @@ class Stream:
         remote: tuple[str, int] | None = None,
         telephone_event: int = -1,
         comfort_noise: int = -1,
+        mux: bool = False,
+        srtp: tuple[str, bytes, bytes] | None = None,
+        now: int = 0,
         chunk_ms: int = 100,
         reorder_ms: int = 40,
         conceal_ms: int = 60,
         pause_fill_ms: int = 2000,
+        learn_ms: int = 10000,
         backlog: int = 65536,
     ) -> None:
-        """Takes what ``Receiver`` and ``Receiver.add`` take.
+        """Takes what ``Receiver`` and ``Receiver.add`` take; the learning window begins at ``now``.
 
         Raises:
             ValueError: As there.
@@ -153,10 +192,15 @@ class Stream:
 
     def push(
         self, packet: bytes | bytearray | memoryview, arrival: int, source: tuple[str, int] = ("127.0.0.1", 4000)
-    ) -> list[Chunk | Digit]:
+    ) -> list[Chunk | Control | Digit]:
         """Takes a datagram that came at ``arrival`` (monotonic nanoseconds); returns what is ready."""
 
-    def tick(self, now: int) -> list[Chunk | Digit]:
+    def push_control(
+        self, packet: bytes | bytearray | memoryview, arrival: int, source: tuple[str, int] = ("127.0.0.1", 4001)
+    ) -> list[Chunk | Control | Digit]:
+        """Takes a datagram of the RTCP port."""
+
+    def tick(self, now: int) -> list[Chunk | Control | Digit]:
         """Lets packets go whose reordering window is over; returns what is ready."""
 
     def update(
@@ -166,10 +210,13 @@ class Stream:
         remote: tuple[str, int] | None,
         telephone_event: int = -1,
         comfort_noise: int = -1,
+        mux: bool = False,
+        srtp: tuple[str, bytes, bytes] | None = None,
+        now: int = 0,
     ) -> None:
         """As ``Receiver.update``."""
 
-    def finish(self) -> list[Chunk | Digit]:
+    def finish(self) -> list[Chunk | Control | Digit]:
         """Ends the stream; the last chunk says so."""
 
     def stats(self) -> StreamStats:

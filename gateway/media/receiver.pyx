@@ -12,7 +12,7 @@ from libc.string cimport memcmp, memcpy, memset
 from collections import OrderedDict
 from ipaddress import ip_address
 
-from gateway.media.chunks import Chunk, Digit, Kind, Span
+from gateway.media.chunks import Chunk, Control, Digit, Kind, Span
 from gateway.media.stats import StreamStats
 
 cdef enum:
@@ -31,14 +31,17 @@ include "_system.pxi"
 include "_g711.pxi"
 include "_queue.pxi"
 include "_packet.pxi"
+include "_srtp.pxi"
 include "_limits.pxi"
 include "_clock.pxi"
 include "_events.pxi"
 include "_stream.pxi"
 include "_loop.pxi"
+include "_send.pxi"
 
 cdef enum:
-    ENDED = 4096  # ended legs whose counters are kept
+    ENDED = 4096      # ended legs whose counters are kept
+    LEARN_MS = 10000  # how long a source that was not signalled may be learnt
 
 
 cdef class Stream:
@@ -47,35 +50,52 @@ cdef class Stream:
     cdef CStream stream
     cdef Queue queue
 
-    def __cinit__(self, *, leg=0, codecs, remote=None, telephone_event=-1, comfort_noise=-1, chunk_ms=100,
-                  reorder_ms=40, conceal_ms=60, pause_fill_ms=2000, backlog=65536):
+    def __cinit__(self, *, leg=0, codecs, remote=None, telephone_event=-1, comfort_noise=-1, mux=False, srtp=None,
+                  now=0, chunk_ms=100, reorder_ms=40, conceal_ms=60, pause_fill_ms=2000, learn_ms=LEARN_MS,
+                  backlog=65536):
         cdef Limits limits
         cdef Terms terms
         queue_init(&self.queue, backlog)
-        limits_parse(&limits, chunk_ms, reorder_ms, conceal_ms, pause_fill_ms)
-        terms_parse(&terms, codecs, remote, telephone_event, comfort_noise)
+        limits_parse(&limits, chunk_ms, reorder_ms, conceal_ms, pause_fill_ms, learn_ms)
+        terms_parse(&terms, codecs, remote, telephone_event, comfort_noise, mux, srtp)
         if not stream_init(&self.stream, &self.queue, leg, &limits):
+            terms_free(&terms)
             raise MemoryError
-        stream_agree(&self.stream, &terms)
+        stream_agree(&self.stream, &terms, now)
+        terms_free(&terms)
 
     def __dealloc__(self):
         stream_free(&self.stream)
         queue_destroy(&self.queue)
 
     def push(self, const uint8_t[::1] packet, arrival, source=("127.0.0.1", 4000)):
+        self._push(packet, arrival, source, False)
+        return queue_objects(&self.queue)
+
+    def push_control(self, const uint8_t[::1] packet, arrival, source=("127.0.0.1", 4001)):
+        self._push(packet, arrival, source, True)
+        return queue_objects(&self.queue)
+
+    cdef _push(self, const uint8_t[::1] packet, int64_t arrival, object source, bint control):
+        cdef uint8_t data[DATAGRAM]
         cdef Source origin
         source_parse(&origin, source)
-        stream_receive(&self.stream, &packet[0] if packet.shape[0] else NULL, packet.shape[0], &origin, arrival)
-        return queue_objects(&self.queue)
+        if packet.shape[0] > DATAGRAM:
+            self.stream.counters.malformed += 1
+            return
+        if packet.shape[0]:
+            memcpy(data, &packet[0], packet.shape[0])
+        (stream_control if control else stream_receive)(&self.stream, data, packet.shape[0], &origin, arrival)
 
     def tick(self, now):
         stream_release(&self.stream, now, False)
         return queue_objects(&self.queue)
 
-    def update(self, *, codecs, remote, telephone_event=-1, comfort_noise=-1):
+    def update(self, *, codecs, remote, telephone_event=-1, comfort_noise=-1, mux=False, srtp=None, now=0):
         cdef Terms terms
-        terms_parse(&terms, codecs, remote, telephone_event, comfort_noise)
-        stream_agree(&self.stream, &terms)
+        terms_parse(&terms, codecs, remote, telephone_event, comfort_noise, mux, srtp)
+        stream_agree(&self.stream, &terms, now)
+        terms_free(&terms)
 
     def finish(self):
         stream_finish(&self.stream)
@@ -96,6 +116,8 @@ cdef class _Handle:
     def __dealloc__(self):
         if self.leg != NULL:
             stream_free(&self.leg.stream)
+            if self.leg.outbound != NULL:
+                srtp_dealloc(self.leg.outbound)
             free(self.leg)
 
 
@@ -108,15 +130,16 @@ cdef class Receiver:
     cdef dict legs
     cdef object ended
 
-    def __cinit__(self, *, tick_ms=5, chunk_ms=100, reorder_ms=40, conceal_ms=60, pause_fill_ms=2000, backlog=65536):
+    def __cinit__(self, *, tick_ms=5, chunk_ms=100, reorder_ms=40, conceal_ms=60, pause_fill_ms=2000,
+                  learn_ms=LEARN_MS, backlog=65536):
         cdef epoll_event event
         cdef sigset_t everything, before
         cdef int failed
-        if not 1 <= tick_ms <= 100:
-            raise ValueError(f"tick_ms is {tick_ms}; 1 to 100 can be")
+        if not 0 <= tick_ms <= 100:
+            raise ValueError(f"tick_ms is {tick_ms}; 0 to 100 can be")
         if backlog < 1:
             raise ValueError(f"backlog is {backlog}; it must hold something")
-        limits_parse(&self.limits, chunk_ms, reorder_ms, conceal_ms, pause_fill_ms)
+        limits_parse(&self.limits, chunk_ms, reorder_ms, conceal_ms, pause_fill_ms, learn_ms)
         self.legs, self.ended = {}, OrderedDict()
         self.loop = <Loop *>calloc(1, sizeof(Loop))
         if self.loop == NULL:
@@ -153,7 +176,8 @@ cdef class Receiver:
                 close(fd)
         queue_destroy(&self.loop.queue)
         pthread_mutex_destroy(&self.loop.lock)
-        free(self.loop.waiting)
+        free(self.loop.waiting.legs)
+        free(self.loop.sending.legs)
         free(self.loop)
         self.loop = NULL
 
@@ -183,7 +207,8 @@ cdef class Receiver:
         self._check()
         return self.loop.ready
 
-    def add(self, leg, fd, *, codecs, remote, telephone_event=-1, comfort_noise=-1):
+    def add(self, leg, fd, *, codecs, remote, telephone_event=-1, comfort_noise=-1, rtcp_fd=-1, int rtcp_port=0, mux=False,
+            srtp=None, ssrc=0, int keepalive=-1):
         cdef Terms terms
         cdef epoll_event event
         cdef int on = 1, done
@@ -192,19 +217,31 @@ cdef class Receiver:
         self._check()
         if leg in self.legs:
             raise ValueError(f"leg {leg} is already there")
-        terms_parse(&terms, codecs, remote, telephone_event, comfort_noise)
+        keepalive_check(keepalive, codecs)
+        terms_parse(&terms, codecs, remote, telephone_event, comfort_noise, mux, srtp)
         new = handle.leg = <Leg *>calloc(1, sizeof(Leg))
         if new == NULL or not stream_init(&new.stream, &self.loop.queue, leg, &self.limits):
+            terms_free(&terms)
             raise MemoryError
-        new.fd = fd
-        stream_agree(&new.stream, &terms)
+        new.fd, new.control_fd, new.control_port, new.ssrc = fd, rtcp_fd, rtcp_port, ssrc
+        new.v4, new.keepalive = socket_v4(fd), -1
+        stream_agree(&new.stream, &terms, clock_of(CLOCK_MONOTONIC))
+        terms_free(&terms)
+        new.outbound = srtp_session(&new.stream.keys, False)
         # without kernel timestamps an arrival is when the tick saw it
         setsockopt(new.fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on))
         event.events, event.data.ptr = EPOLLIN, new
         with nogil:
             pthread_mutex_lock(&self.loop.lock)
             done = epoll_ctl(self.loop.epoll, EPOLL_CTL_ADD, new.fd, &event)
+            if done == 0 and new.control_fd >= 0:
+                event.data.ptr = <void *>(<size_t>new | CONTROL_TAG)
+                done = epoll_ctl(self.loop.epoll, EPOLL_CTL_ADD, new.control_fd, &event)
+                if done < 0:
+                    epoll_ctl(self.loop.epoll, EPOLL_CTL_DEL, new.fd, NULL)
             self.loop.legs += done == 0
+            if done == 0:
+                leg_keep_alive(self.loop, new, keepalive)
             pthread_mutex_unlock(&self.loop.lock)
         if done < 0:
             raise OSError(errno, f"leg {leg}: its socket cannot be watched")
@@ -212,14 +249,45 @@ cdef class Receiver:
         self.ended.pop(leg, None)
         loop_wake(self.loop)
 
-    def update(self, leg, *, codecs, remote, telephone_event=-1, comfort_noise=-1):
+    def update(self, leg, *, codecs, remote, telephone_event=-1, comfort_noise=-1, int rtcp_port=0, mux=False, srtp=None,
+               int keepalive=-1):
         cdef Leg *known = self._leg(leg)
         cdef Terms terms
-        terms_parse(&terms, codecs, remote, telephone_event, comfort_noise)
+        cdef void *outbound
+        cdef bint changed
+        keepalive_check(keepalive, codecs)
+        terms_parse(&terms, codecs, remote, telephone_event, comfort_noise, mux, srtp)
+        changed = memcmp(&known.stream.keys, &terms.keys, sizeof(Keys)) != 0
+        try:
+            outbound = srtp_session(&terms.keys, False) if changed else NULL
+        except MemoryError:
+            terms_free(&terms)
+            raise
         with nogil:
             pthread_mutex_lock(&self.loop.lock)
-            stream_agree(&known.stream, &terms)
+            stream_agree(&known.stream, &terms, clock_of(CLOCK_MONOTONIC))
+            if changed:
+                known.outbound, outbound = outbound, known.outbound
+            known.control_port = rtcp_port
+            leg_keep_alive(self.loop, known, keepalive)
             pthread_mutex_unlock(&self.loop.lock)
+        terms_free(&terms)
+        if outbound != NULL:
+            srtp_dealloc(outbound)
+        loop_wake(self.loop)
+
+    def send_control(self, leg, const uint8_t[::1] packet):
+        cdef Leg *known = self._leg(leg)
+        cdef uint8_t data[DATAGRAM]
+        cdef bint sent
+        if not 8 <= packet.shape[0] <= DATAGRAM - SRTP_ROOM:
+            raise ValueError(f"{packet.shape[0]} bytes are no RTCP packet")
+        memcpy(data, &packet[0], packet.shape[0])
+        with nogil:
+            pthread_mutex_lock(&self.loop.lock)
+            sent = leg_send_control(known, data, <int>packet.shape[0])
+            pthread_mutex_unlock(&self.loop.lock)
+        return bool(sent)
 
     def remove(self, leg):
         cdef Leg *known = self._leg(leg)

@@ -23,6 +23,11 @@ class StreamStats(NamedTuple):
         paused_samples: Not sent by the sender: pauses, comfort noise, telephone events.
         jitter: Interarrival jitter in samples (RFC 3550, appendix A.8).
         last_arrival: When the last packet of the leg's own source came, monotonic nanoseconds; 0 for never.
+        reordered: Packets that came out of order and found their place still free.
+        unauthentic: SRTP and SRTCP packets that failed authentication.
+        drift_ppm: How much faster the sender's clock runs than ours, in millionths; None until that can be told.
+        ssrc: Of the stream that counts.
+        highest: Highest sequence number, extended by its cycles (RFC 3550, appendix A.1); -1 before the first packet.
     """
 
     packets: int
@@ -37,6 +42,11 @@ class StreamStats(NamedTuple):
     paused_samples: int
     jitter: float
     last_arrival: int
+    reordered: int = 0
+    unauthentic: int = 0
+    drift_ppm: float | None = None
+    ssrc: int = 0
+    highest: int = -1
 
     @property
     def samples(self) -> int:

@@ -1,16 +1,18 @@
 """The ledger of one leg: what every sample of its clock was, and when on the wall clock.
 
 The clock is the receiver's: samples since the leg's first RTP packet, by RTP timestamps. Both legs of a call share one
-wall clock, since each is anchored by the monotonic arrival time of its first packet.
+wall clock, this machine's: see ``anchor.py``.
 """
 
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from gateway.media.anchor import Anchor
 from gateway.media.chunks import SAMPLE_RATE, Chunk, Kind, Span
 
 # One offset for the whole process, so that a step of the system clock in mid-call shears no leg against another.
@@ -18,7 +20,7 @@ _MONOTONIC_TO_WALL_NS = time.time_ns() - time.monotonic_ns()
 
 
 class TimelineError(ValueError):
-    """A chunk does not begin where the one before ended."""
+    """The spans of a leg do not tile its clock."""
 
 
 def wall_clock(monotonic_ns: int) -> datetime:
@@ -32,12 +34,22 @@ def milliseconds(samples: int) -> int:
 
 
 class Timeline:
-    """Spans that tile one leg's clock from 0 on, neighbours of the same kind joined."""
+    """Spans that tile one leg's clock from 0 on, neighbours of the same kind joined.
+
+    The receiver says what came off the wire; signalling, the operator and the recogniser mark stretches of it as hold,
+    withheld or unrecognised afterwards.
+
+    Attributes:
+        anchor: Ties the samples to the monotonic clock.
+    """
 
     def __init__(self) -> None:
+        self.anchor = Anchor()
         self._spans: list[Span] = []
-        self._anchor_ns: int | None = None
-        self._totals: Counter[Kind] = Counter()
+        self._starts: list[int] = []
+        self._wire: Counter[Kind] = Counter()
+        self._holds: list[tuple[int, int]] = []  # monotonic nanoseconds
+        self._held_since: int | None = None
 
     @property
     def duration(self) -> int:
@@ -45,9 +57,13 @@ class Timeline:
         last = self._spans[-1] if self._spans else None
         return last.first + last.samples if last else 0
 
+    def wire(self, *kinds: Kind) -> int:
+        """Returns how many samples came as these kinds, whatever they were marked as afterwards."""
+        return sum(self._wire[kind] for kind in kinds)
+
     def total(self, *kinds: Kind) -> int:
-        """Returns how many samples were of these kinds."""
-        return sum(self._totals[kind] for kind in kinds)
+        """Returns how many samples the ledger has as these kinds."""
+        return sum(span.samples for span in self._spans if span.kind in kinds)
 
     def __iter__(self) -> Iterator[Span]:
         return iter(self._spans)
@@ -61,26 +77,96 @@ class Timeline:
         Raises:
             TimelineError: The chunk, or a span in it, leaves a gap or overlaps what is there.
         """
-        if self._anchor_ns is None and chunk.arrived_first:
-            first = next((span.first for span in chunk.spans if span.kind is Kind.RECEIVED), chunk.first)
-            self._anchor_ns = chunk.arrived_first - first * 1_000_000_000 // SAMPLE_RATE
         for span in chunk.spans:
             if span.first != self.duration or span.samples <= 0:
                 raise TimelineError(f"a span of {span.samples} at {span.first} cannot follow {self.duration} samples")
-            self._totals[span.kind] += span.samples
-            last = self._spans[-1] if self._spans else None
-            if last is not None and last.kind is span.kind:
-                self._spans[-1] = Span(span.kind, last.first, last.samples + span.samples)
-            else:
-                self._spans.append(span)
+            self._wire[span.kind] += span.samples
+            self._append(span)
         if self.duration != chunk.first + chunk.samples:
             raise TimelineError(f"the spans end at {self.duration}, their chunk at {chunk.first + chunk.samples}")
+        if chunk.arrived_last:
+            received = [span for span in chunk.spans if span.kind is Kind.RECEIVED]
+            self.anchor.arrived(received[-1].first + received[-1].samples, chunk.arrived_last)
+        if self._holds or self._held_since is not None:
+            for span in chunk.spans:
+                if span.kind is Kind.PAUSE:
+                    self._mark_holds(span)
+
+    def hold(self, *, held: bool, now: int) -> None:
+        """Says that the peer put the leg on hold or took it off (monotonic nanoseconds).
+
+        Only a pause of the sender becomes hold: a peer that goes on sending is heard.
+        """
+        if held and self._held_since is None:
+            self._held_since = now
+        elif not held and self._held_since is not None:
+            self._holds.append((self._held_since, now))
+            self._held_since = None
+
+    def mark(self, kind: Kind, first: int, samples: int) -> None:
+        """Says what a stretch was, whatever it came as.
+
+        Args:
+            kind: What it counts as from now on.
+            first: Its first sample.
+            samples: Its length; what lies outside the clock so far is left out.
+        """
+        end = min(first + samples, self.duration)
+        first = max(first, 0)
+        if first >= end:
+            return
+        low = bisect_right(self._starts, first) - 1
+        high = bisect_right(self._starts, end - 1)
+        before, after = self._spans[low], self._spans[high - 1]
+        pieces = [
+            Span(before.kind, before.first, first - before.first),
+            Span(kind, first, end - first),
+            Span(after.kind, end, after.first + after.samples - end),
+        ]
+        rest = self._spans[high:]
+        del self._spans[low:], self._starts[low:]
+        for span in [*pieces, *rest[:1]]:
+            if span.samples:
+                self._append(span)
+        self._spans += rest[1:]
+        self._starts += [span.first for span in rest[1:]]
+
+    def verify(self) -> None:
+        """Checks that the spans tile the clock; cheap enough for the end of each call.
+
+        Raises:
+            TimelineError: They do not.
+        """
+        at = 0
+        for span in self._spans:
+            if span.first != at or span.samples <= 0:
+                raise TimelineError(f"a span of {span.samples} at {span.first} follows {at} samples")
+            at += span.samples
+        if at != sum(self._wire.values()):
+            raise TimelineError(f"the spans hold {at} samples, {sum(self._wire.values())} came")
 
     def monotonic_ns(self, sample: int) -> int | None:
         """Returns when a sample was due on the monotonic clock, in nanoseconds; None before the first packet."""
-        return None if self._anchor_ns is None else self._anchor_ns + sample * 1_000_000_000 // SAMPLE_RATE
+        return self.anchor.monotonic_ns(sample)
 
     def wall(self, sample: int) -> datetime:
         """Returns the wall-clock time (UTC) of a sample; of now before the first packet came."""
         due = self.monotonic_ns(sample)
         return wall_clock(time.monotonic_ns() if due is None else due)
+
+    def _append(self, span: Span) -> None:
+        last = self._spans[-1] if self._spans else None
+        if last is not None and last.kind is span.kind:
+            self._spans[-1] = Span(span.kind, last.first, last.samples + span.samples)
+        else:
+            self._spans.append(span)
+            self._starts.append(span.first)
+
+    def _mark_holds(self, span: Span) -> None:
+        ongoing = [] if self._held_since is None else [(self._held_since, None)]
+        for begun, over in [*self._holds, *ongoing]:
+            first = max(self.anchor.sample(begun), span.first)
+            end = span.first + span.samples
+            if over is not None:
+                end = min(end, self.anchor.sample(over))
+            self.mark(Kind.HOLD, first, end - first)

@@ -133,6 +133,8 @@ class Media(Message):
         srtp: ``{"suite": …, "remote": base64, "local": base64}``: how its packets are decrypted, and ours encrypted
             (RFC 4568); empty for plain RTP.
         sends: We answered that we send, too: the peer expects RTP, be it silence.
+        rtcp_port: Where the peer takes RTCP (RFC 3605); 0 for the port above ``remote_port``.
+        rtcp_mux: RTCP goes on the RTP port (RFC 5761), as offered and answered.
     """
 
     dialog: int
@@ -144,6 +146,8 @@ class Media(Message):
     held: bool
     srtp: dict[str, str] = field(default_factory=dict)
     sends: bool = False
+    rtcp_port: int = 0
+    rtcp_mux: bool = False
 
 
 @message

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from gateway import events
 from gateway.delivery.observer import Dropped, Observer, Result
 from gateway.media.chunks import SAMPLE_RATE
+from gateway.media.quality import Quality
 from gateway.media.timeline import wall_clock
 from gateway.telemetry import latency
 
@@ -43,6 +44,30 @@ class Metrics:
         )
         self._undurable = self._counter("outbox_undurable_events", "Events that could not be written to disk")
         self._unmeasurable = self._counter("latency_unmeasurable", "Latencies not measured", "latency", "reason")
+        self._mos = Histogram(
+            "asr_gateway_leg_mos",
+            "Listening quality of the legs that ended, by the E-model (1 to 4.41)",
+            buckets=(2, 2.5, 3, 3.5, 3.8, 4, 4.2, 4.3, 4.4),
+            registry=self.registry,
+        )
+        self._jitter = Histogram(
+            "asr_gateway_leg_jitter_seconds",
+            "Interarrival jitter of the legs that ended",
+            buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
+            registry=self.registry,
+        )
+        self._loss = Histogram(
+            "asr_gateway_leg_loss_ratio",
+            "Share of the packets of the legs that ended that were lost or late",
+            buckets=(0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
+            registry=self.registry,
+        )
+        self._drift = Histogram(
+            "asr_gateway_leg_clock_drift_ppm",
+            "How far the clocks of the legs that ended ran from ours, either way (millionths)",
+            buckets=(1, 5, 10, 20, 50, 100, 200, 500),
+            registry=self.registry,
+        )
         self._write = self._histogram(latency.PACKET_TO_WRITE)
         self._to_heard = self._histogram(latency.WRITE_TO_HEARD, "engine")
         self._to_final = self._histogram(latency.SPEECH_TO_FINAL)
@@ -126,6 +151,14 @@ class Metrics:
             self._bound(self._audio, what).inc(getattr(leg, what) / SAMPLE_RATE)
         for what in ("packets", "lost", "late", "duplicates", "foreign"):
             self._bound(self._packets, "received" if what == "packets" else what).inc(getattr(leg, what))
+
+    def leg_heard(self, quality: Quality) -> None:
+        """A leg is over, and sounded like this."""
+        self._mos.observe(quality.mos)
+        self._jitter.observe(quality.jitter_ms / 1000)
+        self._loss.observe(quality.loss)
+        if quality.drift_ppm is not None:
+            self._drift.observe(abs(quality.drift_ppm))
 
     def chunks_dropped(self, total: int) -> None:
         """The receiver's count of dropped chunks."""

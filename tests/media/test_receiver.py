@@ -249,7 +249,7 @@ def test_numbers_and_sockets_are_checked(rig: Rig) -> None:
     rig.wait(lambda: rig.ended(1))
     assert rig.receiver.stats(1).packets == 0
     rig.receiver.add(1, rig.sockets[1].fileno(), codecs={8: "alaw"}, remote=None)
-    for fault in ({"tick_ms": 0}, {"backlog": 0}, {"chunk_ms": 2000}):
+    for fault in ({"tick_ms": -1}, {"backlog": 0}, {"chunk_ms": 2000}):
         with pytest.raises(ValueError, match=next(iter(fault))):
             Receiver(**fault)
 

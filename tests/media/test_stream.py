@@ -25,7 +25,7 @@ class Leg:
     """Feeds a stream and collects what comes out; a packet's arrival follows its timestamp unless told."""
 
     def __init__(self, **options: object) -> None:
-        settings = {"codecs": {8: "alaw", 0: "mulaw"}, "telephone_event": 101, "comfort_noise": 13}
+        settings = {"codecs": {8: "alaw", 0: "mulaw"}, "telephone_event": 101, "comfort_noise": 13, "now": BASE}
         self.stream = Stream(**(settings | options))  # type: ignore[arg-type]
         self.out: list[Chunk | Digit] = []
         self.now = BASE
