@@ -25,6 +25,7 @@ check_tools() {
   local missing=()
   command -v swig >/dev/null || missing+=(swig)
   command -v make >/dev/null || missing+=(make)
+  command -v xz >/dev/null || missing+=(xz-utils)
   command -v g++ >/dev/null || missing+=(g++)
   [ -e /usr/include/srtp2/srtp.h ] || missing+=(libsrtp2-dev)
   [ -e /usr/include/openssl/ssl.h ] || missing+=(libssl-dev)
