@@ -17,6 +17,7 @@ from gateway.asr import routes
 MODULES = {
     "call": ("gateway.sip.caller", "place a test call that plays sound files"),
     "asr-server": ("gateway.asr.embedded.__main__", "serve the embedded recogniser with Palatine's protocol"),
+    "fake-asr": ("gateway.asr.fake.command", "serve a test recogniser that makes every fault when told to"),
     "consume": ("gateway.delivery.consumer", "receive webhooks, verify and print them"),
     "demo": ("gateway.demo", "show the whole way of a call on this machine, from the INVITE to the webhook"),
 }

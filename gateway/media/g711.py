@@ -65,3 +65,22 @@ def transcode(payload: bytes, source: str, target: str) -> bytes:
     if source == ALAW:
         return audioop.lin2ulaw(audioop.alaw2lin(payload, 2), 2)
     return audioop.lin2alaw(audioop.ulaw2lin(payload, 2), 2)
+
+
+def from_linear16(codec: str, linear: bytes) -> bytes:
+    """Encodes signed 16-bit samples, little-endian.
+
+    Args:
+        codec: ``"alaw"`` or ``"mulaw"``.
+        linear: Whole samples.
+
+    Returns:
+        Half as many bytes.
+
+    Raises:
+        ValueError: There is no such codec.
+    """
+    if codec not in (ALAW, MULAW):
+        raise ValueError(f"{codec!r} is not a G.711 codec: {ALAW} or {MULAW}")
+    samples = linear if sys.byteorder == "little" else audioop.byteswap(linear, 2)
+    return audioop.lin2alaw(samples, 2) if codec == ALAW else audioop.lin2ulaw(samples, 2)

@@ -1,0 +1,112 @@
+"""The test server: every protocol's front end over one core, each on a port of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.asr.fake.core import Core
+from gateway.asr.fake.palatine import PalatineSocket
+from gateway.asr.fake.socket import ServerSocket
+from gateway.asr.fake.vosk import VoskSocket
+
+RECEIVE_BUFFER = 16384  # bytes; small, so that a slow reader is soon felt by the sender
+
+WEBSOCKETS: dict[str, tuple[Callable[[Core], ServerSocket], str]] = {
+    "palatine": (PalatineSocket, "/api/v1/stream/asr"),
+    "vosk": (VoskSocket, "/"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """A certificate and its key, in PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+class FakeServer:
+    """Serves protocols until it is stopped.
+
+    Args:
+        core: The recogniser.
+        host: Address to listen at.
+        tls: For ``wss``; None for plain.
+
+    Attributes:
+        urls: Where each protocol is served.
+    """
+
+    def __init__(self, core: Core, host: str = "127.0.0.1", tls: Tls | None = None) -> None:
+        self.core = core
+        self.urls: dict[str, str] = {}
+        self._host = host
+        self._tls = tls
+        self._servers: list[asyncio.Server] = []
+        self._sockets: set[ServerSocket] = set()
+
+    async def serve(self, protocol: str, port: int = 0) -> str:
+        """Serves a WebSocket protocol.
+
+        Returns:
+            Its URL.
+
+        Raises:
+            KeyError: There is no such protocol.
+            OSError: The port is taken.
+        """
+        make, path = WEBSOCKETS[protocol]
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        try:
+            listening.bind((self._host, port))
+        except OSError:
+            listening.close()
+            raise
+
+        def connection() -> ServerSocket:
+            made = make(self.core)
+            self._sockets.add(made)
+            return made
+
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(connection, sock=listening, ssl=self._context(), backlog=4096)
+        self._servers.append(server)
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        scheme = "wss" if self._tls else "ws"
+        url = f"{scheme}://{host}:{listening.getsockname()[1]}{path}"
+        self.urls[protocol] = url
+        return url
+
+    async def stop(self) -> None:
+        """Ends everything at once, as a killed server does."""
+        for server in self._servers:
+            server.close()
+        for connection in self._sockets:
+            connection.drop()
+        self._servers.clear()
+        self._sockets.clear()
+        await asyncio.sleep(0)
+
+    def _context(self) -> ssl.SSLContext | None:
+        if self._tls is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self._tls.certificate, self._tls.key)
+
+        def refuse(*_: object) -> int | None:
+            for fault in self.core.options.plan.faults:
+                if fault.kind == "tls" and fault.times > 0:
+                    fault.times -= 1
+                    return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
+            return None
+
+        context.sni_callback = refuse
+        return context
