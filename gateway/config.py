@@ -65,11 +65,16 @@ def _plain_address(value: str) -> str:
     return _listen_address(value)
 
 
-def _pattern(value: str) -> str:
+def _expression(value: str) -> str:
     try:
-        groups = re.compile(value).groupindex
+        re.compile(value)
     except re.error as error:
         raise ValueError(f"not a regular expression: {error}") from error
+    return value
+
+
+def _pattern(value: str) -> str:
+    groups = re.compile(_expression(value)).groupindex
     if value and not {"call", "leg"} <= set(groups):
         raise ValueError("the pattern needs the groups (?P<call>…) and (?P<leg>…)")
     return value
@@ -253,6 +258,20 @@ class Media(Section):
         return self
 
 
+class Role(Section):
+    """A rule that names a leg of a recording session (SIPREC) by its participant.
+
+    Attributes:
+        role: The leg's name, such as ``agent``.
+        aor: Regular expression that is looked for in the address of record, such as ``^sip:1``; empty for none.
+        name: Likewise in the display name.
+    """
+
+    role: Annotated[str, Field(pattern=r"^[\w.@+-]{1,64}$")]
+    aor: Annotated[str, AfterValidator(_expression)] = ""
+    name: Annotated[str, AfterValidator(_expression)] = ""
+
+
 class Calls(Section):
     """How dialogs become calls.
 
@@ -261,6 +280,8 @@ class Calls(Section):
         leg_header: The leg's name, such as ``caller`` or ``agent``.
         uri_pattern: Regular expression on the user part of the request URI with the groups ``call`` and ``leg``, for
             PBXs that cannot add headers; empty for none.
+        roles: How legs of recording sessions are named; the first rule that matches counts, and where none does the
+            leg is named by the participant's own address or name.
         headers: Headers of the INVITE that go into the events.
         rtp_timeout_seconds: A leg that is not on hold and gets no RTP for so long ends; 0 for never.
         linger_seconds: How long a grouped call waits for another leg after the last one ended.
@@ -273,6 +294,7 @@ class Calls(Section):
     call_header: str = "X-Call-Id"
     leg_header: str = "X-Call-Leg"
     uri_pattern: Annotated[str, AfterValidator(_pattern)] = ""
+    roles: list[Role] = []
     headers: list[str] = []
     rtp_timeout_seconds: Annotated[float, Field(ge=0)] = 60.0
     linger_seconds: Annotated[float, Field(ge=0)] = 0.5

@@ -73,20 +73,38 @@ class LegMedia(_Model):
     foreign: int
 
 
+class Speaker(_Model):
+    """Who speaks on a leg, as recording metadata says (SIPREC).
+
+    Attributes:
+        aor: Address of record, such as ``sip:bob@example.com``; may be empty.
+        name: Display name; likewise.
+    """
+
+    aor: str
+    name: str
+
+
 class CallStarted(_Model):
     """The first leg of the call was answered."""
 
     type: Literal["call.started"] = "call.started"
     leg: str
     codec: str
+    speaker: Speaker | None = None
 
 
 class CallUpdated(_Model):
-    """A leg was added or ended, held or resumed by its peer, or its audio and keys began or ended to be withheld."""
+    """What changed on a call.
+
+    A leg was added or ended, held or resumed by its peer; its audio and keys began or ended to be withheld; or the
+    recording metadata says anew who speaks on it.
+    """
 
     type: Literal["call.updated"] = "call.updated"
     leg: str
-    change: Literal["leg_added", "leg_ended", "held", "resumed", "withheld", "released"]
+    change: Literal["leg_added", "leg_ended", "held", "resumed", "withheld", "released", "speaker"]
+    speaker: Speaker | None = None
 
 
 class LegQuality(_Model):
@@ -119,7 +137,8 @@ class CallEnded(_Model):
     """The last leg hung up.
 
     Attributes:
-        reason: ``bye``, ``cancel``, ``hangup``, ``rtp_timeout``, ``signalling_lost``, ``failed`` or ``drained``.
+        reason: ``bye``, ``cancel``, ``hangup``, ``rtp_timeout``, ``signalling_lost``, ``failed``, ``stream_removed`` or
+            ``drained``.
         seconds: From the answer to the hang-up.
         quality: How good each leg sounded.
     """

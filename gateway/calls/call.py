@@ -18,6 +18,7 @@ from gateway.media.quality import Quality, quality
 from gateway.media.recording import CHANNELS, Recorder, Recording
 from gateway.media.stats import StreamStats
 from gateway.media.timeline import TimelineError, milliseconds, wall_clock
+from gateway.sip.siprec import Participant
 from gateway.transcripts.utterances import Change, Update
 
 log = structlog.get_logger()
@@ -100,6 +101,7 @@ class Call:
         self._answered = 0.0
         self._ended = False
         self._up: set[int] = set()
+        self._speakers: dict[int, events.Speaker | None] = {}
         self._words: dict[tuple[int, int], events.Words] = {}
         self._media: dict[int, events.LegMedia] = {}
         self.log = log.bind(call=self.id)
@@ -124,17 +126,25 @@ class Call:
             number += 1
         return free
 
-    def add(self, leg: Leg) -> None:
-        """Adds a leg that was answered."""
+    def add(self, leg: Leg, speaker: Participant | None = None) -> None:
+        """Adds a leg that was answered, and who speaks on it where that is known."""
         first = not self.legs
         self.legs.append(leg)
         self._up.add(leg.number)
         self.log.info("leg_up", leg=leg.name, codec=leg.codec, sip_call_id=leg.sip_call_id)
+        told = self._speakers[leg.number] = _told(speaker)
         if first:
             self._answered = time.monotonic()
-            self._emit(events.CallStarted(leg=leg.name, codec=leg.codec))
+            self._emit(events.CallStarted(leg=leg.name, codec=leg.codec, speaker=told))
         else:
-            self._emit(events.CallUpdated(leg=leg.name, change="leg_added"))
+            self._emit(events.CallUpdated(leg=leg.name, change="leg_added", speaker=told))
+
+    def identified(self, leg: Leg, speaker: Participant | None) -> None:
+        """Says who speaks on a leg, should that be new."""
+        told = _told(speaker)
+        if told is not None and told != self._speakers.get(leg.number):
+            self._speakers[leg.number] = told
+            self._emit(events.CallUpdated(leg=leg.name, change="speaker", speaker=told))
 
     def hold(self, leg: Leg, *, held: bool) -> None:
         """Says that the peer put a leg on hold or took it off."""
@@ -303,6 +313,10 @@ class Call:
             to_number=self._identity.to_number,
             headers=self._identity.headers,
         )
+
+
+def _told(speaker: Participant | None) -> events.Speaker | None:
+    return events.Speaker(aor=speaker.aor, name=speaker.name) if speaker else None
 
 
 def _complete(leg: events.LegMedia) -> bool:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from gateway.asr.routes import Facts
 from gateway.config import Calls
 from gateway.sip.messages import Incoming
+from gateway.sip.siprec import Participant, Recording
 
 _USER = re.compile(r"<?(?:sips?|tel):([^@;>\s]*)", re.IGNORECASE)
 _SAFE = re.compile(r"[^\w.@+-]")
 LONGEST_NAME = 64
+NOTHING = Recording()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,17 @@ def user_of(uri: str) -> str:
     return match[1] if match else ""
 
 
-def identify(incoming: Incoming, settings: Calls) -> Identity:
+def identify(incoming: Incoming, settings: Calls, recording: Recording = NOTHING) -> Identity:
     """Reads an INVITE.
 
-    Headers group dialogs before the pattern on the request URI does; what the peer names a leg or a call is cut to 64
-    harmless characters, since it ends up in logs and events.
+    Headers group dialogs before the pattern on the request URI does, and that before the session that recording
+    metadata names. What the peer names a leg or a call is cut to 64 harmless characters, since it ends up in logs and
+    events.
 
     Args:
         incoming: The INVITE.
         settings: Which headers and which pattern count.
+        recording: What its recording metadata says.
     """
     key = _name(_first(incoming.headers, settings.call_header))
     leg = _name(_first(incoming.headers, settings.leg_header))
@@ -56,6 +60,8 @@ def identify(incoming: Incoming, settings: Calls) -> Identity:
         match = re.fullmatch(settings.uri_pattern, user_of(incoming.request_uri))
         if match is not None:
             key, leg = _name(match["call"]), _name(match["leg"])
+    if not key and recording.sessions:
+        key = _name(recording.sessions[0])
     asserted = _first(incoming.headers, "p-asserted-identity")
     chosen = {name.lower(): _first(incoming.headers, name) for name in settings.headers}
     return Identity(
@@ -75,6 +81,25 @@ def facts_of(incoming: Incoming, identity: Identity) -> Facts:
         identity: What was read from it.
     """
     return Facts(incoming.peer, identity.to_number, identity.from_number, identity.leg, incoming.headers)
+
+
+def leg_name(speaker: Participant | None, label: str, settings: Calls) -> str:
+    """Returns the name of a recording session's leg.
+
+    Args:
+        speaker: Who speaks on it; None when the metadata does not say.
+        label: The stream's label; empty for none.
+        settings: The roles.
+
+    Returns:
+        The role of the first rule that matches the address of record or the name; without one the user part of the
+        address, the name or the label, whatever there is first.
+    """
+    aor, name = (speaker.aor, speaker.name) if speaker else ("", "")
+    for rule in settings.roles:
+        if (rule.aor and re.search(rule.aor, aor)) or (rule.name and re.search(rule.name, name)):
+            return rule.role
+    return _name(user_of(aor)) or _name(name) or (f"stream-{_name(label)}" if label else "stream")
 
 
 def _first(headers: Mapping[str, list[str]], name: str) -> str:

@@ -8,7 +8,7 @@ import random
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from itertools import count
 from typing import Protocol, TypedDict
@@ -18,7 +18,7 @@ import structlog
 from gateway.asr.engine import Engine
 from gateway.asr.routes import Facts
 from gateway.calls.call import Call
-from gateway.calls.identity import Identity, facts_of, identify
+from gateway.calls.identity import Identity, facts_of, identify, leg_name
 from gateway.calls.leg import Leg
 from gateway.calls.registry import Registry
 from gateway.config import Settings
@@ -28,11 +28,14 @@ from gateway.media.ports import Lease, NoFreePortError, PortPool
 from gateway.media.receiver import Receiver
 from gateway.media.rtcp import Reporter
 from gateway.sip import messages
+from gateway.sip.siprec import MetadataError, Recording
 
 log = structlog.get_logger()
 
 # RTP that was under way when the BYE overtook it is still taken (seconds).
 STRAGGLERS = 0.1
+# Ports that a recording session holds for streams that it may add, since those must be answered at once.
+SPARE_PORTS = 2
 # How often legs are told that time passes, for what no packet announces (seconds).
 TICK = 0.2
 
@@ -65,22 +68,35 @@ class Counters(Protocol):
 
 
 @dataclass(slots=True)
+class _Stream:
+    """An audio stream of a dialog, received at a port of its own, and the leg that it becomes."""
+
+    number: int
+    dialog: _Dialog
+    lease: Lease
+    media: messages.StreamMedia
+    rtcp: Reporter
+    leg: Leg | None = None
+    early: list[Chunk | Digit] = field(default_factory=list)
+    ending: str = ""
+    removed: bool = False
+    since: float = 0.0
+
+
+@dataclass(slots=True)
 class _Dialog:
     """A dialog from its INVITE on, and what hangs on it."""
 
     number: int
     incoming: messages.Incoming
     identity: Identity
-    lease: Lease
-    media: messages.Media | None = None
-    leg: Leg | None = None
+    recording: Recording
+    spare: dict[int, Lease]  # by port: for streams that were not negotiated yet
+    streams: dict[int, _Stream] = field(default_factory=dict)  # by port
     call: Call | None = None
-    early: list[Chunk | Digit] = field(default_factory=list)
-    rtcp: Reporter | None = None
+    established: bool = False
     signalling_lost: bool = False
-    removed: bool = False
     ending: str = ""
-    since: float = 0.0
 
 
 class Switchboard:
@@ -105,7 +121,7 @@ class Switchboard:
         media = settings.media
         self._ports = PortPool(media.address, media.port_min, media.port_max, media.quarantine_seconds)
         self._dialogs: dict[int, _Dialog] = {}  # by the signalling process's number
-        self._legs: dict[int, _Dialog] = {}  # by the receiver's number
+        self._legs: dict[int, _Stream] = {}  # by the receiver's number
         self._numbers = count(1)
         self._loop = asyncio.get_running_loop()
         self._signalling: Signalling | None = None
@@ -130,6 +146,8 @@ class Switchboard:
                 self._incoming(message)
             case messages.Media():
                 self._media(message)
+            case messages.Metadata():
+                self._metadata(message)
             case messages.Established(dialog):
                 self._established(dialog)
             case messages.Ended():
@@ -142,71 +160,113 @@ class Switchboard:
         """The signalling process died: its dialogs are gone, the media of their legs may go on."""
         for dialog in self._dialogs.values():
             dialog.signalling_lost = True
-            if dialog.leg is None:
-                self._release(dialog)
+            for stream in list(dialog.streams.values()):
+                if stream.leg is None:
+                    self._end(stream, "signalling_lost")
+            self._release_spare(dialog)
         self._dialogs.clear()
+        self._look_idle()
 
     def _incoming(self, incoming: messages.Incoming) -> None:
         if self._signalling is None:
             return
-        try:
-            lease = self._ports.lease(time.monotonic())
-        except NoFreePortError as error:
+        settings = self._settings
+        recording = _recording(incoming)
+        spare = self._leased(incoming.streams + (SPARE_PORTS if incoming.recording else 0))
+        if spare is None:
             self._counters.call_refused("no_port")
-            log.error("call_refused", code=503, cause="no_port", text=str(error))
-            retry_after = self._settings.sip.retry_after
-            self._signalling.send(messages.Reject(incoming.dialog, 503, retry_after))
+            self._signalling.send(messages.Reject(incoming.dialog, 503, settings.sip.retry_after))
             return
-        identity = identify(incoming, self._settings.calls)
-        self._dialogs[incoming.dialog] = _Dialog(next(self._numbers), incoming, identity, lease)
+        identity = identify(incoming, settings.calls, recording)
+        self._dialogs[incoming.dialog] = _Dialog(incoming.dialog, incoming, identity, recording, spare)
         self.idle.clear()
-        address = self._settings.media.advertise or self._settings.media.address
-        self._signalling.send(messages.Accept(incoming.dialog, address, lease.port))
+        address = settings.media.advertise or settings.media.address
+        self._signalling.send(messages.Accept(incoming.dialog, address, list(spare)))
 
     def _media(self, media: messages.Media) -> None:
         dialog = self._dialogs.get(media.dialog)
         if dialog is None:
             return
-        codecs = {int(payload_type): codec for payload_type, codec in media.codecs.items()}
-        remote = (media.remote_address, media.remote_port) if media.remote_port and _numeric(media) else None
-        terms: _Terms = {
-            "telephone_event": media.telephone_event,
-            "comfort_noise": media.comfort_noise,
-            "rtcp_port": media.rtcp_port,
-            "mux": media.rtcp_mux,
-            "srtp": _keys(media),
-            "keepalive": next(iter(codecs)) if media.sends else -1,
-        }
-        first, dialog.media = dialog.media is None, media
-        if first:
-            rtp_fd, rtcp_fd, ssrc = dialog.lease.rtp.fileno(), dialog.lease.rtcp.fileno(), secrets.randbits(32)
-            self._receiver.add(dialog.number, rtp_fd, codecs=codecs, remote=remote, rtcp_fd=rtcp_fd, ssrc=ssrc, **terms)
-            dialog.rtcp = Reporter(ssrc, secrets.token_urlsafe(12), time.monotonic())
-            self._legs[dialog.number] = dialog
-        else:
-            self._receiver.update(dialog.number, codecs=codecs, remote=remote, **terms)
-            if dialog.leg is not None and dialog.call is not None:
-                dialog.call.hold(dialog.leg, held=media.held)
+        for told in media.streams:
+            codecs = {int(payload_type): codec for payload_type, codec in told.codecs.items()}
+            remote = (told.remote_address, told.remote_port) if told.remote_port and _numeric(told) else None
+            if (stream := dialog.streams.get(told.port)) is not None:
+                stream.media = told
+                if codecs:
+                    self._receiver.update(stream.number, codecs=codecs, remote=remote, **_terms(told))
+                if stream.leg is not None and dialog.call is not None:
+                    dialog.call.hold(stream.leg, held=told.held)
+            elif (lease := dialog.spare.pop(told.port, None)) is not None:
+                self._receive(dialog, lease, told, codecs, remote)
+        ports = {told.port for told in media.streams}
+        for port, stream in list(dialog.streams.items()):
+            if port not in ports:
+                self._end(stream, "stream_removed")
+        if dialog.incoming.recording and len(dialog.spare) < SPARE_PORTS and self._signalling is not None:
+            more = self._leased(SPARE_PORTS - len(dialog.spare)) or {}
+            dialog.spare |= more
+            self._signalling.send(messages.Spare(dialog.number, list(more)))
+
+    def _receive(
+        self,
+        dialog: _Dialog,
+        lease: Lease,
+        told: messages.StreamMedia,
+        codecs: dict[int, str],
+        remote: tuple[str, int] | None,
+    ) -> None:
+        """Begins to receive a stream."""
+        number, ssrc = next(self._numbers), secrets.randbits(32)
+        stream = _Stream(number, dialog, lease, told, Reporter(ssrc, secrets.token_urlsafe(12), time.monotonic()))
+        rtp_fd, rtcp_fd = lease.rtp.fileno(), lease.rtcp.fileno()
+        self._receiver.add(number, rtp_fd, codecs=codecs, remote=remote, rtcp_fd=rtcp_fd, ssrc=ssrc, **_terms(told))
+        dialog.streams[told.port] = self._legs[number] = stream
+        if dialog.established:
+            self._begin(stream)
+
+    def _metadata(self, metadata: messages.Metadata) -> None:
+        dialog = self._dialogs.get(metadata.dialog)
+        if dialog is None:
+            return
+        try:
+            dialog.recording = dialog.recording.updated(metadata.text)
+        except MetadataError as error:
+            log.warning("metadata_unreadable", sip_call_id=dialog.incoming.sip_call_id, text=str(error))
+            return
+        for stream in dialog.streams.values():
+            if stream.leg is not None and dialog.call is not None:
+                dialog.call.identified(stream.leg, dialog.recording.speaker(stream.media.label))
 
     def _established(self, number: int) -> None:
         dialog = self._dialogs.get(number)
-        if dialog is None or dialog.media is None or dialog.leg is not None:
+        if dialog is None or dialog.established:
             return
-        codec = next(iter(dialog.media.codecs.values()))
-        call = self._registry.call_for(dialog.identity)
-        name = call.free_name(dialog.identity.leg)
-        facts = facts_of(dialog.incoming, dialog.identity)
-        route, engines = self._engines.choose(facts)
+        dialog.established = True
+        for stream in dialog.streams.values():
+            self._begin(stream)
+
+    def _begin(self, stream: _Stream) -> None:
+        """Makes the leg: the dialog is confirmed."""
+        dialog = stream.dialog
+        if dialog.call is None or dialog.call.ended:
+            dialog.call = self._registry.call_for(dialog.identity)
+        call = dialog.call
+        speaker = dialog.recording.speaker(stream.media.label)
+        name = dialog.identity.leg
+        if dialog.incoming.recording:
+            name = leg_name(speaker, stream.media.label, self._settings.calls)
+        codec = next(iter(stream.media.codecs.values()))
+        name = call.free_name(name)
+        route, engines = self._engines.choose(facts_of(dialog.incoming, replace(dialog.identity, leg=name)))
         log.info("leg_routed", call=call.id, leg=name, route=route, engines=[engine.name for engine in engines])
-        dialog.leg = Leg(dialog.number, name, dialog.incoming.sip_call_id, codec, engines, self._settings, owner=call)
-        dialog.call = call
-        dialog.since = time.monotonic()
-        call.add(dialog.leg)
+        stream.leg = Leg(stream.number, name, dialog.incoming.sip_call_id, codec, engines, self._settings, owner=call)
+        stream.since = time.monotonic()
+        call.add(stream.leg, speaker)
         self._counters.leg_up()
-        call.hold(dialog.leg, held=dialog.media.held)
-        early, dialog.early = dialog.early, []
+        call.hold(stream.leg, held=stream.media.held)
+        early, stream.early = stream.early, []
         for item in early:
-            self._hand_over(dialog, item)
+            self._hand_over(stream, item)
 
     def _ended(self, ended: messages.Ended) -> None:
         dialog = self._dialogs.pop(ended.dialog, None)
@@ -214,22 +274,25 @@ class Switchboard:
             return
         if ended.reason == "failed":
             log.warning("dialog_failed", code=ended.code, text=ended.text, sip_call_id=dialog.incoming.sip_call_id)
-        self._end(dialog, ended.reason)
+        for stream in list(dialog.streams.values()):
+            self._end(stream, dialog.ending or ended.reason)
+        self._release_spare(dialog)
+        self._look_idle()
 
     # media
 
     def on_media(self) -> None:
         """Takes what the receiver has ready."""
         for item in self._receiver.drain():
-            dialog = self._legs.get(item.leg)
-            if dialog is None:
+            stream = self._legs.get(item.leg)
+            if stream is None:
                 continue
             if isinstance(item, Control):
-                self._control(dialog, item)
+                self._control(stream, item)
             else:
-                self._hand_over(dialog, item)
+                self._hand_over(stream, item)
 
-    def _control(self, dialog: _Dialog, control: Control) -> None:
+    def _control(self, stream: _Stream, control: Control) -> None:
         """Takes RTCP of a leg's peer."""
         try:
             said = rtcp.parse(control.packet)
@@ -237,45 +300,41 @@ class Switchboard:
             log.debug("rtcp_malformed", text=str(error))
             return
         for report in said.reports:
-            if dialog.rtcp is not None:
-                dialog.rtcp.heard(report, control.arrived)
-            if dialog.leg is not None and control.timestamp >= 0 and report.wall_ns:
+            stream.rtcp.heard(report, control.arrived)
+            if stream.leg is not None and control.timestamp >= 0 and report.wall_ns:
                 ahead = (report.timestamp - control.timestamp + 2**31) % 2**32 - 2**31
-                dialog.leg.timeline.anchor.reported(control.sample + ahead, report.wall_ns, control.arrived)
+                stream.leg.timeline.anchor.reported(control.sample + ahead, report.wall_ns, control.arrived)
 
-    def _hand_over(self, dialog: _Dialog, item: Chunk | Digit) -> None:
+    def _hand_over(self, stream: _Stream, item: Chunk | Digit) -> None:
         last = isinstance(item, Chunk) and item.last
-        if dialog.leg is None or dialog.call is None:
+        call = stream.dialog.call
+        if stream.leg is None or call is None:
             # Peers send from the 200 on, words and all. The ACK comes, or the dialog ends, within 32 s (RFC 3261,
             # timer H), which bounds this.
-            dialog.early.append(item)
+            stream.early.append(item)
             if last:
-                self._release(dialog)
+                self._release(stream)
         elif isinstance(item, Digit):
-            dialog.leg.digit(item)
+            stream.leg.digit(item)
         else:
-            dialog.leg.chunk(item)
+            stream.leg.chunk(item)
             if last:
-                dialog.call.account(dialog.leg, self._receiver.stats(item.leg))
-                self._hung_up(dialog)
+                call.account(stream.leg, self._receiver.stats(item.leg))
+                self._hung_up(stream, call)
 
     def tick(self) -> None:
         """Lets time pass; to be called every ``TICK`` seconds."""
         now = time.monotonic()
-        limit = self._settings.calls.rtp_timeout_seconds
-        for dialog in list(self._legs.values()):
-            if dialog.leg is None or dialog.removed:
+        for stream in list(self._legs.values()):
+            if stream.leg is None or stream.removed:
                 continue
-            dialog.leg.tick()
-            stats = self._receiver.stats(dialog.number)
-            if self._settings.media.rtcp and dialog.rtcp is not None and dialog.rtcp.due(now):
-                report = dialog.rtcp.report(stats, now, random.random())  # noqa: S311 (spreads reports over time)
-                self._receiver.send_control(dialog.number, report)
-            if not limit or dialog.ending or (dialog.leg.held and not dialog.signalling_lost):
-                continue
-            heard = stats.last_arrival / 1e9
-            if now - max(heard, dialog.since) > limit:
-                self._silent(dialog)
+            stream.leg.tick()
+            if self._settings.media.rtcp and stream.rtcp.due(now):
+                stats = self._receiver.stats(stream.number)
+                report = stream.rtcp.report(stats, now, random.random())  # noqa: S311 (spreads reports over time)
+                self._receiver.send_control(stream.number, report)
+            if not stream.ending and self._silent(stream, now):
+                self._timed_out(stream, now)
 
     def withhold(self, call: str, *, withheld: bool, leg: str = "") -> int:
         """Begins or ends sensitive input.
@@ -289,10 +348,10 @@ class Switchboard:
             How many connected legs of the call have the name.
         """
         found = [
-            dialog.leg
-            for dialog in self._legs.values()
-            if dialog.leg is not None and dialog.call is not None and dialog.call.id == call
-            if leg in ("", dialog.leg.name)
+            stream.leg
+            for stream in self._legs.values()
+            if stream.leg is not None and stream.dialog.call is not None and stream.dialog.call.id == call
+            if leg in ("", stream.leg.name)
         ]
         for one in found:
             one.withhold(withheld=withheld)
@@ -304,61 +363,105 @@ class Switchboard:
             dialog.ending = dialog.ending or "drained"
             if self._signalling is not None:
                 self._signalling.send(messages.Hangup(number))
-        for dialog in list(self._legs.values()):
-            if dialog.signalling_lost:
-                self._end(dialog, "signalling_lost")
+        for stream in list(self._legs.values()):
+            if stream.dialog.signalling_lost:
+                self._end(stream, "signalling_lost")
 
     def close(self) -> None:
         """Drops every leg at once."""
-        for dialog in self._legs.values():
-            if dialog.leg is not None:
-                dialog.leg.abort()
+        for stream in self._legs.values():
+            if stream.leg is not None:
+                stream.leg.abort()
 
     # inside
 
-    def _silent(self, dialog: _Dialog) -> None:
-        """Ends a leg that gets no RTP any more."""
+    def _leased(self, count: int) -> dict[int, Lease] | None:
+        """Leases ports; None, and a line in the log, where there are not so many."""
+        leases: dict[int, Lease] = {}
+        try:
+            for _ in range(count):
+                lease = self._ports.lease(time.monotonic())
+                leases[lease.port] = lease
+        except NoFreePortError as error:
+            log.error("no_port", text=str(error))
+            for lease in leases.values():
+                self._ports.release(lease, time.monotonic())
+            return None
+        return leases
+
+    def _silent(self, stream: _Stream, now: float) -> bool:
+        """Whether a stream that should send gets no RTP any more."""
+        limit = self._settings.calls.rtp_timeout_seconds
+        if not limit or stream.leg is None or (stream.leg.held and not stream.dialog.signalling_lost):
+            return False
+        heard = self._receiver.stats(stream.number).last_arrival / 1e9
+        return now - max(heard, stream.since) > limit
+
+    def _timed_out(self, stream: _Stream, now: float) -> None:
+        """Ends what gets no RTP any more: a dialog when none of its streams does."""
+        dialog = stream.dialog
         if dialog.signalling_lost:
-            self._end(dialog, "signalling_lost")
+            self._end(stream, "signalling_lost")
+            return
+        if dialog.ending or any(
+            other.leg is not None and not other.leg.held and not self._silent(other, now)
+            for other in dialog.streams.values()
+        ):
             return
         dialog.ending = "rtp_timeout"
         log.warning("rtp_timeout", sip_call_id=dialog.incoming.sip_call_id)
-        for number, known in self._dialogs.items():
-            if known is dialog and self._signalling is not None:
-                self._signalling.send(messages.Hangup(number))
+        if self._signalling is not None:
+            self._signalling.send(messages.Hangup(dialog.number))
 
-    def _end(self, dialog: _Dialog, reason: str) -> None:
-        dialog.ending = dialog.ending or reason
-        if dialog.media is None:
-            self._release(dialog)
-        else:
-            self._loop.call_later(STRAGGLERS, self._remove, dialog)
-
-    def _remove(self, dialog: _Dialog) -> None:
-        dialog.removed = True
-        self._receiver.remove(dialog.number)
-
-    def _hung_up(self, dialog: _Dialog) -> None:
-        """The last chunk of a leg is out."""
-        call, leg = dialog.call, dialog.leg
-        self._release(dialog)
-        if call is None or leg is None:
+    def _end(self, stream: _Stream, reason: str) -> None:
+        if stream.ending:
             return
-        self._counters.leg_down(dialog.ending)
-        call.hung_up(leg)
+        stream.ending = reason
+        stream.dialog.streams.pop(stream.lease.port, None)
+        self._loop.call_later(STRAGGLERS, self._remove, stream)
+
+    def _remove(self, stream: _Stream) -> None:
+        stream.removed = True
+        self._receiver.remove(stream.number)
+
+    def _hung_up(self, stream: _Stream, call: Call) -> None:
+        """The last chunk of a leg is out."""
+        self._release(stream)
+        if stream.leg is None:
+            return
+        self._counters.leg_down(stream.ending)
+        call.hung_up(stream.leg)
         if not call.up:
             wait = self._settings.calls.linger_seconds if call.key else 0.0
-            self._loop.call_later(wait, self._end_call, call, dialog.ending)
+            self._loop.call_later(wait, self._end_call, call, stream.ending)
 
     def _end_call(self, call: Call, reason: str) -> None:
         if not call.up and not call.ended:
             call.end(reason)
 
-    def _release(self, dialog: _Dialog) -> None:
-        self._legs.pop(dialog.number, None)
-        self._ports.release(dialog.lease, time.monotonic())
+    def _release(self, stream: _Stream) -> None:
+        self._legs.pop(stream.number, None)
+        self._ports.release(stream.lease, time.monotonic())
+        self._look_idle()
+
+    def _release_spare(self, dialog: _Dialog) -> None:
+        for lease in dialog.spare.values():
+            self._ports.release(lease, time.monotonic())
+        dialog.spare.clear()
+
+    def _look_idle(self) -> None:
         if not self._legs and not self._dialogs:
             self.idle.set()
+
+
+def _recording(incoming: messages.Incoming) -> Recording:
+    """Returns what the INVITE's metadata says; what cannot be read is as if it were not there."""
+    if incoming.metadata:
+        try:
+            return Recording().updated(incoming.metadata)
+        except MetadataError as error:
+            log.warning("metadata_unreadable", sip_call_id=incoming.sip_call_id, text=str(error))
+    return Recording()
 
 
 class _Terms(TypedDict):
@@ -372,14 +475,21 @@ class _Terms(TypedDict):
     keepalive: int
 
 
-def _keys(media: messages.Media) -> tuple[str, bytes, bytes] | None:
-    """Returns SRTP's suite and keys; None for plain RTP."""
-    if not media.srtp:
-        return None
-    return media.srtp["suite"], base64.b64decode(media.srtp["remote"]), base64.b64decode(media.srtp["local"])
+def _terms(media: messages.StreamMedia) -> _Terms:
+    keys = None
+    if media.srtp:
+        keys = media.srtp["suite"], base64.b64decode(media.srtp["remote"]), base64.b64decode(media.srtp["local"])
+    return {
+        "telephone_event": media.telephone_event,
+        "comfort_noise": media.comfort_noise,
+        "rtcp_port": media.rtcp_port,
+        "mux": media.rtcp_mux,
+        "srtp": keys,
+        "keepalive": int(next(iter(media.codecs))) if media.sends and media.codecs else -1,
+    }
 
 
-def _numeric(media: messages.Media) -> bool:
+def _numeric(media: messages.StreamMedia) -> bool:
     """Whether the SDP names a numeric address; where it has a name, the source is learnt from the packets."""
     try:
         ip_address(media.remote_address)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from gateway.sip.dialog import Dialog
 from gateway.sip.messages import Incoming, Setup
 from gateway.sip.request import Request, clean, tag_of, uri_of
 from gateway.sip.stack import Owner, guarded, pj
@@ -48,12 +49,16 @@ def account_config(setup: Setup) -> Any:
     return config
 
 
-def described(number: int, request: Request, rdata: Any, offer: str, peer: str) -> Incoming:
-    """Returns the event for an INVITE."""
+def described(dialog: Dialog, request: Request, rdata: Any, offer: str, peer: str) -> Incoming:
+    """Returns the event for an INVITE.
+
+    Raises:
+        SdpError: There is no answer to its offer.
+    """
     sent, to = request.first("from"), request.first("to")
     via = request.first("via").upper()
     return Incoming(
-        dialog=number,
+        dialog=dialog.number,
         sip_call_id=request.first("call-id"),
         from_tag=tag_of(sent),
         to_tag="",
@@ -65,4 +70,7 @@ def described(number: int, request: Request, rdata: Any, offer: str, peer: str) 
         headers=request.headers,
         offer=clean(offer),
         peer=peer,
+        recording=dialog.recording,
+        streams=dialog.streams(offer) if offer else 1,
+        metadata=request.metadata,
     )

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 
-from gateway.sip.messages import Ended, Established, Media
+from gateway.sip.messages import Ended, Established, Media, StreamMedia
 from gateway.sip.sdes import SUITES, new_key
-from gateway.sip.sdp import PLAIN, Answer, Negotiated, SdpError, Terms, answer, make_offer, parse, removed
+from gateway.sip.sdp import PLAIN, Answer, Negotiated, SdpError, Stream, Terms, answer, make_offer, parse, removed
+
+MOST_STREAMS = 16
+"""Audio streams of one dialog, as the stack is compiled."""
+_DRAFT_PORT = 9
+"""In drafts that are never sent: the discard service."""
+_VERSION = re.compile(r"^(o=\S+ \S+ )\d+", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -15,27 +22,44 @@ class Dialog:
 
     Attributes:
         number: On the link.
+        recording: All audio streams of the peer are received (SIPREC), of other peers' the first alone.
         address: Our RTP address in SDP; before ``accept`` it stands only in drafts that are never sent.
-        port: Our RTP port; likewise (9 is the discard service).
         established: The ACK came.
         terms: What its peer is answered.
     """
 
     number: int
+    recording: bool = False
     address: str = "127.0.0.1"
-    port: int = 9
     established: bool = False
     terms: Terms = PLAIN
+    _accepted: bool = False
     _version: int = 0
-    _negotiated: Negotiated | None = None
+    _text: str = ""
+    _negotiated: tuple[Negotiated, ...] | None = None
+    _before: tuple[Negotiated, ...] = ()
+    _ports: dict[int, int] = field(default_factory=dict)  # by m= line
+    _spare: list[int] = field(default_factory=list)
+    _both_ways: set[int] = field(default_factory=set)  # m= lines on which the peer has listened, too
     _asked: str = ""
     _ended: bool = False
     _keys: list[str] = field(default_factory=list)
     _peer_srtp: dict[str, str] = field(default_factory=dict)
 
-    def accept(self, address: str, port: int) -> None:
-        """Notes where RTP is to go."""
-        self.address, self.port = address, port
+    def accept(self, address: str, ports: list[int]) -> None:
+        """Notes where RTP is to go.
+
+        Args:
+            address: Ours.
+            ports: One for each stream, and what is to spare.
+        """
+        self.address = address
+        self._accepted = True
+        self._spare += ports
+
+    def spare(self, ports: list[int]) -> None:
+        """Takes ports for streams that the peer may add."""
+        self._spare += ports
 
     def ask(self, reason: str) -> bool:
         """Notes that we end the dialog.
@@ -51,22 +75,36 @@ class Dialog:
         self._asked = reason
         return True
 
+    def streams(self, offer: str) -> int:
+        """Returns how many of an offer's audio streams we take.
+
+        Raises:
+            SdpError: There is no answer to this offer.
+        """
+        return len(self._draft(offer).streams)
+
     def answer_to(self, offer: str) -> str:
         """Returns our answer; what it negotiates holds once ``media`` is asked for.
 
         Raises:
             SdpError: There is no answer to this offer.
         """
+        offered = parse(offer)
+        ports = self._assigned(offered)
         ours: Answer = answer(
             offer,
             address=self.address,
-            ports=[self.port],
+            ports=ports,
             session=self.number,
             version=self._next(),
             terms=self.terms,
             keys=self._own_keys(),
         )
-        self._negotiated = ours.streams[0] if ours.streams else removed()
+        if self._ports:
+            self._text = ours.text
+        self._negotiated = tuple(
+            self._held(stream, offered[stream.index]) for stream in ours.streams if stream.index in self._ports
+        )
         return ours.text
 
     def check(self, offer: str) -> None:
@@ -75,36 +113,59 @@ class Dialog:
         Raises:
             SdpError: It could not.
         """
-        answer(
-            offer,
-            address=self.address,
-            ports=[self.port],
-            session=0,
-            version=0,
-            terms=self.terms,
-            keys=self._own_keys(),
-        )
+        self._draft(offer)
 
     def offer(self) -> str:
-        """Returns our own offer, for an INVITE without one.
+        """Returns our own offer, for an INVITE without one, or a re-INVITE, which gets again what holds already.
 
         Raises:
             SdpError: The address is not numeric.
         """
+        version = self._next()
+        if self._text:
+            self._before, self._negotiated = self._negotiated or (), None
+            self._text = _VERSION.sub(rf"\g<1>{version}", self._text, count=1)
+            return self._text
         self._negotiated = None
-        return make_offer(
+        port = _DRAFT_PORT
+        if self._accepted:
+            port = self._ports[0] = self._spare.pop(0)
+        text = make_offer(
             address=self.address,
-            port=self.port,
+            port=port,
             session=self.number,
-            version=self._next(),
+            version=version,
             terms=self.terms,
-            keys=self._own_keys(),
+            keys=self._own_keys()[: len(SUITES)],
         )
+        self._text = text if self._accepted else ""
+        return text
 
-    def take(self, negotiated: Negotiated) -> None:
-        """Notes what the peer's answer to our own offer says."""
-        if self._negotiated is None:
-            self._negotiated = replace(negotiated, srtp=self._peer_srtp)
+    def take(self, answered: dict[int, Negotiated]) -> None:
+        """Notes what the peer's answer to our own offer says.
+
+        Args:
+            answered: By ``m=`` line.
+        """
+        if self._negotiated is not None:
+            return
+        known = {stream.index: stream for stream in self._before}
+        taken = []
+        for index, stream in sorted(answered.items()):
+            if (before := known.get(index)) is not None:
+                # our offer again holds only what the peer had offered: its payload types, labels and keys stay
+                taken.append(
+                    replace(
+                        stream,
+                        codecs=before.codecs,
+                        comfort_noise=before.comfort_noise,
+                        label=before.label,
+                        srtp=self._peer_srtp or before.srtp,
+                    )
+                )
+            elif index in self._ports:
+                taken.append(replace(stream, srtp=self._peer_srtp))
+        self._negotiated = tuple(taken)
 
     @property
     def offered(self) -> bool:
@@ -116,25 +177,23 @@ class Dialog:
         """True while the peer's key, which stands in its ACK, is not known (an INVITE without an offer)."""
         return self.offered and self.terms.srtp == "required" and not self._peer_srtp
 
+    @property
+    def lines(self) -> list[int]:
+        """The ``m=`` lines on which we receive."""
+        return sorted(self._ports)
+
     def media(self) -> Media:
         """Returns the event for what was negotiated last.
 
         Raises:
             SdpError: Nothing was.
         """
-        if (now := self._negotiated) is None:
+        if self._negotiated is None:
             raise SdpError("no offer was answered")
-        return Media(
-            dialog=self.number,
-            codecs={str(pt): codec for pt, codec in now.codecs.items()},
-            telephone_event=now.telephone_event,
-            comfort_noise=now.comfort_noise,
-            remote_address=now.remote_address,
-            remote_port=now.remote_port,
-            held=now.held,
-            srtp=now.srtp,
-            sends=now.sends,
-        )
+        streams = self._negotiated
+        if not streams and not self.recording:  # the peer took its only stream out; it may bring it back
+            return Media(self.number, [_told(removed(), port) for port in self._ports.values()])
+        return Media(self.number, [_told(stream, self._ports[stream.index]) for stream in streams])
 
     def confirmed(self) -> Established | None:
         """Notes the ACK; returns the event, once."""
@@ -174,15 +233,57 @@ class Dialog:
         if stream is None or not stream.crypto:
             raise SdpError("the answer to our offer of SRTP has no key")
         chosen = stream.crypto[0]
-        local = dict(zip(SUITES, self._own_keys(), strict=True))[chosen.suite]
+        local = dict(zip(SUITES, self._own_keys(), strict=False))[chosen.suite]
         self._peer_srtp = {"suite": chosen.suite, "remote": chosen.key, "local": local}
 
     def _own_keys(self) -> list[str]:
-        """Our keys keep through the dialog, so that a re-INVITE changes none."""
+        """Our keys, one a stream, keep through the dialog, so that a re-INVITE changes none."""
         if not self._keys and self.terms.srtp != "off":
-            self._keys = [new_key() for _ in SUITES]
+            self._keys = [new_key() for _ in range(MOST_STREAMS if self.recording else len(SUITES))]
         return self._keys
+
+    def _draft(self, offer: str) -> Answer:
+        ports = [_DRAFT_PORT] * (MOST_STREAMS if self.recording else 1)
+        keys = self._own_keys()
+        return answer(offer, address=self.address, ports=ports, session=0, version=0, terms=self.terms, keys=keys)
+
+    def _assigned(self, offered: tuple[Stream, ...]) -> list[int]:
+        """Returns our ports for the streams that we take: what has one keeps it, others get one to spare."""
+        usable = [index for index, stream in enumerate(offered) if stream.usable(self.terms)]
+        if not self._accepted:
+            return [_DRAFT_PORT] * len(usable)
+        if not self.recording:
+            port = next(iter(self._ports.values()), 0) or self._spare.pop(0)
+            self._ports = {usable[0] if usable else 0: port}
+            return [port]
+        self._ports = {index: port for index, port in self._ports.items() if index in usable}
+        for index in usable:
+            if index not in self._ports and self._spare:
+                self._ports[index] = self._spare.pop(0)
+        # one that got none is answered with port 0, which refuses it
+        return [self._ports.get(index, 0) for index in usable]
+
+    def _held(self, stream: Negotiated, offered: Stream) -> Negotiated:
+        if offered.direction == "sendrecv":
+            self._both_ways.add(stream.index)
+        on_hold = offered.direction == "sendonly" and stream.index in self._both_ways
+        return replace(stream, held=True) if on_hold else stream
 
     def _next(self) -> int:
         self._version += 1
         return self._version
+
+
+def _told(stream: Negotiated, port: int) -> StreamMedia:
+    return StreamMedia(
+        port=port,
+        label=stream.label,
+        codecs={str(pt): codec for pt, codec in stream.codecs.items()},
+        telephone_event=stream.telephone_event,
+        comfort_noise=stream.comfort_noise,
+        remote_address=stream.remote_address,
+        remote_port=stream.remote_port,
+        held=stream.held,
+        srtp=stream.srtp,
+        sends=stream.sends,
+    )

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import Any, Protocol
 
 from gateway.sip.dialog import Dialog
+from gateway.sip.messages import Metadata
 from gateway.sip.request import clean, read
 from gateway.sip.sdp import Negotiated, SdpError
 from gateway.sip.stack import Owner, guarded, operation, pj
@@ -33,7 +34,19 @@ class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
         self.dialog = dialog
 
     @guarded
-    def onCallRxOffer(self, prm: Any) -> None:  # noqa: N802 (pjsua2 names its callbacks)
+    def onCallRxReinvite(self, prm: Any) -> None:  # noqa: N802 (pjsua2 names its callbacks)
+        """A re-INVITE; its offer is looked at in ``onCallRxOffer``, which follows."""
+        self._metadata(prm.rdata.wholeMsg)
+
+    @guarded
+    def onCallTsxState(self, prm: Any) -> None:  # noqa: N802
+        """A transaction changed: an UPDATE may have brought metadata."""
+        state = prm.e.body.tsxState
+        if state.type == pj.PJSIP_EVENT_RX_MSG and state.tsx.method == "UPDATE" and state.tsx.role == pj.PJSIP_ROLE_UAS:
+            self._metadata(state.src.rdata.wholeMsg)
+
+    @guarded
+    def onCallRxOffer(self, prm: Any) -> None:  # noqa: N802
         """A re-INVITE or UPDATE with an offer; what we cannot answer gets 488 and changes nothing."""
         try:
             self.dialog.check(prm.offer.wholeSdp)
@@ -53,14 +66,14 @@ class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
         offer = prm.remSdp.wholeSdp
         prm.sdp.wholeSdp = self.dialog.answer_to(offer) if offer else self.dialog.offer()
 
-    def accept(self, address: str, port: int) -> None:
+    def accept(self, address: str, ports: list[int]) -> None:
         """Answers the INVITE with 200.
 
         Raises:
             SdpError: There is no answer to its offer.
             pj.Error: The stack did not take it.
         """
-        self.dialog.accept(address, port)
+        self.dialog.accept(address, ports)
         parameters = operation(200)
         if self.offer:
             parameters.sdp.wholeSdp = self.dialog.answer_to(self.offer)
@@ -92,20 +105,24 @@ class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
 
     def _tell_media(self) -> None:
         if self.dialog.offered:
-            self.dialog.take(self._answered())
+            self.dialog.take({line: self._answered(line) for line in self.dialog.lines})
         self.agent.send(self.dialog.media())
 
-    def _answered(self) -> Negotiated:
+    def _metadata(self, message: str) -> None:
+        if self.told and (metadata := read(message).metadata):
+            self.agent.send(Metadata(self.dialog.number, metadata))
+
+    def _answered(self, line: int) -> Negotiated:
         """Reads the peer's answer to our own offer from the stack, which keeps no SDP of it.
 
         Both payload types of our offer are static, so either may come, whichever the peer prefers to send.
         """
-        stream = self.getStreamInfo(0)
+        stream = self.getStreamInfo(line)
         address, _, port = stream.remoteRtpAddress.rpartition(":")
         chosen = {8: "alaw", 0: "mulaw"} if stream.txPt == 8 else {0: "mulaw", 8: "alaw"}
         numeric = ip_address(address.strip("[]"))
         return Negotiated(
-            index=0,
+            index=line,
             codecs=chosen,
             telephone_event=stream.audRxEventPt,
             comfort_noise=13,

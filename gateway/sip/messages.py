@@ -99,6 +99,9 @@ class Incoming(Message):
         headers: All headers of the INVITE by lower-case name (long forms), in order of appearance.
         offer: The SDP of the offer; empty for a late offer.
         peer: The name of the peer that it comes from, or of the registration whose registrar sent it.
+        recording: A recording session (SIPREC): each of its audio streams is a leg, where of other offers the first is.
+        streams: Audio streams that the answer takes, each of which wants a port.
+        metadata: The recording metadata in the body (RFC 7865); empty for none.
     """
 
     dialog: int
@@ -113,23 +116,26 @@ class Incoming(Message):
     headers: dict[str, list[str]]
     offer: str
     peer: str = ""
+    recording: bool = False
+    streams: int = 1
+    metadata: str = ""
 
 
-@message
 @dataclass(frozen=True, slots=True)
-class Media(Message):
-    """An offer and its answer were exchanged: the first time, and after each re-INVITE or UPDATE.
+class StreamMedia:
+    """What was negotiated for one audio stream.
 
     Attributes:
-        dialog: The dialog's number.
+        port: Our RTP port, by which the stream is known.
+        label: The stream's label (RFC 4574), which the recording metadata names; empty for none.
         codecs: The G.711 payload types that may arrive, as ``{"8": "alaw"}``: all that the offer named, the answered
             one first. The answer names one (pjsip's negotiator keeps no second), yet senders do switch between them.
         telephone_event: Payload type of RFC 4733 events, -1 when not negotiated.
         comfort_noise: Payload type of RFC 3389 comfort noise that the peer offered, -1 for none.
         remote_address: Where the peer says that it sends from and receives at.
         remote_port: Likewise; 0 when the peer took its stream out.
-        held: The peer does not send: ``sendonly`` from our side is impossible, or c=0.0.0.0, or inactive, as *its* SDP
-            says (RFC 3264, section 8.4).
+        held: As *its* SDP says (RFC 3264, section 8.4), the peer does not send (``recvonly``, ``inactive``,
+            c=0.0.0.0), or does not listen any more (``sendonly`` after ``sendrecv``).
         srtp: ``{"suite": …, "remote": base64, "local": base64}``: how its packets are decrypted, and ours encrypted
             (RFC 4568); empty for plain RTP.
         sends: We answered that we send, too: the peer expects RTP, be it silence.
@@ -137,7 +143,8 @@ class Media(Message):
         rtcp_mux: RTCP goes on the RTP port (RFC 5761), as offered and answered.
     """
 
-    dialog: int
+    port: int
+    label: str
     codecs: dict[str, str]
     telephone_event: int
     comfort_noise: int
@@ -148,6 +155,40 @@ class Media(Message):
     sends: bool = False
     rtcp_port: int = 0
     rtcp_mux: bool = False
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Media(Message):
+    """An offer and its answer were exchanged: the first time, and after each re-INVITE or UPDATE.
+
+    Attributes:
+        dialog: The dialog's number.
+        streams: All streams that hold now; one that was there before and is not among them was taken out.
+    """
+
+    dialog: int
+    streams: list[StreamMedia]
+
+    def __post_init__(self) -> None:
+        """Makes streams of what came as JSON."""
+        parts: list[Any] = self.streams
+        made = [StreamMedia(**part) if isinstance(part, dict) else part for part in parts]
+        object.__setattr__(self, "streams", made)
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Metadata(Message):
+    """Recording metadata came with a re-INVITE or an UPDATE (RFC 7866, section 9.1).
+
+    Attributes:
+        dialog: The dialog's number.
+        text: The XML: all of it again, or what has changed.
+    """
+
+    dialog: int
+    text: str
 
 
 @message
@@ -259,12 +300,27 @@ class Accept(Message):
     Attributes:
         dialog: The dialog's number.
         address: The address that goes into the SDP, our RTP address as the peer must see it.
-        port: Our RTP port, already bound.
+        ports: Our RTP ports, already bound: one for each of the INVITE's ``streams``. Those beyond are kept for streams
+            that the peer adds later.
     """
 
     dialog: int
     address: str
-    port: int
+    ports: list[int]
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Spare(Message):
+    """More ports for streams that the peer may add.
+
+    Attributes:
+        dialog: The dialog's number.
+        ports: Bound RTP ports.
+    """
+
+    dialog: int
+    ports: list[int]
 
 
 @message

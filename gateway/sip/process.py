@@ -37,6 +37,7 @@ from gateway.sip.messages import (
     Reject,
     Reload,
     Setup,
+    Spare,
     StackLog,
     Stop,
 )
@@ -44,6 +45,7 @@ from gateway.sip.pipe import Pipe, PipeClosedError
 from gateway.sip.registration import RegisteredAccount, Registration
 from gateway.sip.request import clean, read
 from gateway.sip.sdp import SdpError
+from gateway.sip.siprec import is_recording
 from gateway.sip.stack import StackWriter, StartError, endpoint_config, guarded, headers, operation, pj, reason
 from gateway.sip.transports import Transports
 
@@ -128,7 +130,7 @@ class Agent:
         """Refuses an INVITE, asks for credentials, or tells the gateway of it."""
         request, source = read(rdata.wholeMsg), rdata.srcAddress
         offer = request.sdp
-        call = DialogCall(self, account, call_id, Dialog(self._next), offer)
+        call = DialogCall(self, account, call_id, Dialog(self._next, recording=is_recording(request)), offer)
         self._next += 1
         self._calls[call.dialog.number] = call
         verdict = self._admission.judge(request, source, self.transports.subjects(source), account, time.monotonic())
@@ -146,7 +148,7 @@ class Agent:
             self._refuse(call, code, self._retry_after or self._setup.retry_after if code == 503 else 0)
             return
         call.told = True
-        self.send(described(call.dialog.number, request, rdata, offer, verdict.peer))
+        self.send(described(call.dialog, request, rdata, offer, verdict.peer))
         if "100rel" in ",".join(request.headers.get("require", [])).lower():
             call.answer(operation(180))  # a caller that insists on PRACK gets something to acknowledge (RFC 3262)
 
@@ -244,17 +246,19 @@ class Agent:
                 for account in self._registrations:
                     account.leave()
                 os.environ["PJSUA_DRAINING"] = "1"  # the build for work answers OPTIONS by this, the trial build cannot
-            case Accept() | Reject() | Hangup():
+            case Accept() | Spare() | Reject() | Hangup():
                 # a dialog that ended while the command was on its way is no fault
                 if call := self._calls.get(message.dialog):
                     self._obey(call, message)
             case _:
                 raise MessageError(f"{type(message).__name__} is not a command")
 
-    def _obey(self, call: DialogCall, message: Accept | Reject | Hangup) -> None:
+    def _obey(self, call: DialogCall, message: Accept | Spare | Reject | Hangup) -> None:
         try:
             if isinstance(message, Accept):
-                call.accept(message.address, message.port)
+                call.accept(message.address, message.ports)
+            elif isinstance(message, Spare):
+                call.dialog.spare(message.ports)
             elif isinstance(message, Hangup):
                 self._hang_up(call)
             elif call.dialog.ask("refused"):

@@ -41,16 +41,24 @@ class Request:
     @property
     def sdp(self) -> str:
         """The SDP in the body, also as a part of a multipart body (RFC 5621); empty for none."""
+        return self._part("application/sdp")
+
+    @property
+    def metadata(self) -> str:
+        """The recording metadata in the body, under either of its types (RFC 7866, section 9); empty for none."""
+        return clean(self._part("application/rs-metadata+xml", "application/rs-metadata"))
+
+    def _part(self, *kinds: str) -> str:
         content_type = self.first("content-type")
         kind = content_type.partition(";")[0].strip().lower()
-        if kind == "application/sdp":
+        if kind in kinds:
             return self.body
         if not kind.startswith("multipart/"):
             return ""
         head = f"Content-Type: {content_type}\r\n\r\n".encode("utf-8", "surrogateescape")
         whole = message_from_bytes(head + self.body.encode("utf-8", "surrogateescape"), policy=policy.compat32)
         for part in whole.walk():
-            if part.get_content_type() == "application/sdp":
+            if part.get_content_type() in kinds:
                 payload = part.get_payload(decode=True)
                 return payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
         return ""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gateway import events
 from tests.peers.asterisk import Asterisk
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess
 from tests.peers.palatine_server import PalatineServer, until
+from tests.peers.sip_peer import SipPeer, sdp
 from tests.peers.tones import share
 
 
@@ -66,3 +68,26 @@ async def test_a_fork_of_both_legs(tmp_path: Path, claim: Claim) -> None:
         )
     by_length = {len(session.audio): share(bytes(session.audio), "alaw", 400) > 0.5 for session in server.sessions}
     assert by_length == {legs["caller"].sent: True, legs["agent"].sent: False}, "each name has its own audio"
+
+
+async def test_hold_and_resume(tmp_path: Path, claim: Claim) -> None:
+    async with (
+        PalatineServer() as server,
+        GatewayProcess(tmp_path, asr=recogniser(server)) as gateway,
+        Asterisk(gateway.sip) as pbx,
+    ):
+        phone = SipPeer(pbx.port, user="100")
+        try:
+            answer = await phone.invite(sdp())
+            assert answer.code == 200, answer.text
+            await gateway.until(lambda calls: bool(calls) and "call.started" in calls[0].types)
+            for version, direction in ((2, "sendonly"), (3, "sendrecv")):
+                media = f"m=audio 4000 RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
+                assert (await phone.invite(sdp(media, version=version))).code == 200
+                await gateway.until(lambda calls, count=version - 1: len(calls[0].of(events.CallUpdated)) >= count)
+            await phone.bye()
+        finally:
+            phone.close()
+        (done,) = await gateway.completed()
+    changes = [update.change for update in done.of(events.CallUpdated)]
+    claim("Asterisk holds and resumes: changes told", ", ".join(changes), changes == ["held", "resumed", "leg_ended"])

@@ -63,7 +63,7 @@ class Signalling:
         self.events.append(event)
         self._changed.set()
         if isinstance(event, Incoming) and self.accepts:
-            self.link.send(Accept(event.dialog, self.address, RTP_PORT))
+            self.link.send(Accept(event.dialog, self.address, [RTP_PORT + 2 * i for i in range(event.streams)]))
 
     def _lose(self) -> None:
         self.lost += 1

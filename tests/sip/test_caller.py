@@ -48,7 +48,7 @@ class Sink:
 
     async def accept(self, gateway: Signalling, count: int = 1) -> Incoming:
         incoming = await gateway.wait_for(Incoming, count)
-        gateway.link.send(Accept(incoming.dialog, "127.0.0.1", self.socket.getsockname()[1]))
+        gateway.link.send(Accept(incoming.dialog, "127.0.0.1", [self.socket.getsockname()[1]]))
         return incoming
 
     async def flowing(self) -> None:

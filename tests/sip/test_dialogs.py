@@ -72,7 +72,7 @@ async def test_update_with_and_without_sdp(start: Start) -> None:
     assert answered.code == 200
     assert f"m=audio {RTP_PORT} RTP/AVP 0\r\n" in answered.body
     assert "a=inactive\r\n" in answered.body
-    media = await gateway.wait_for(Media, 2)
+    media = (await gateway.wait_for(Media, 2)).streams[0]
     assert (media.held, media.codecs, media.remote_port) == (True, {"0": "mulaw"}, 4100)
     assert (await peer.bye()).code == 200
 
@@ -86,7 +86,7 @@ async def test_reinvite_without_sdp_gets_our_offer(start: Start) -> None:
     answered = await peer.invite("", ack=sdp("m=audio 4200 RTP/AVP 8\r\n", version=2))
     assert answered.code == 200
     assert f"m=audio {RTP_PORT} RTP/" in answered.body
-    media = await gateway.wait_for(Media, 2)
+    media = (await gateway.wait_for(Media, 2)).streams[0]
     assert (media.remote_port, media.held) == (4200, False)
     assert (await peer.bye()).code == 200
 
@@ -100,9 +100,9 @@ async def test_a_storm_of_reinvites(start: Start) -> None:
             sdp(f"m=audio {4000 + version * 2} RTP/AVP 8\r\na={direction}\r\n", version=version)
         )
         assert (answered.code, version) == (200, version)
-    last = await gateway.wait_for(Media, 41)
+    last = (await gateway.wait_for(Media, 41)).streams[0]
     assert (last.remote_port, last.held) == (4082, False)
-    assert [media.held for media in gateway.of(Media)[1:]] == [True, False] * 20
+    assert [media.streams[0].held for media in gateway.of(Media)[1:]] == [True, False] * 20
     assert (await peer.bye()).code == 200
 
 
@@ -221,7 +221,7 @@ async def test_four_streams_get_one_port_and_three_refusals_in_order(start: Star
     assert answered.code == 200
     lines = re.findall(r"m=(\w+) (\d+)", answered.body)
     assert lines == [("video", "0"), ("audio", str(RTP_PORT)), ("image", "0"), ("audio", "0")]
-    assert (await gateway.wait_for(Media)).remote_port == 4000
+    assert (await gateway.wait_for(Media)).streams[0].remote_port == 4000
     assert (await peer.bye()).code == 200
 
 
@@ -245,7 +245,7 @@ async def test_srtp(start: Start, srtp: str) -> None:
     assert answered.code == 200
     assert f"m=audio {RTP_PORT} RTP/SAVP 8" in answered.body
     ours = sdes.read(re.search(r"a=crypto:(.*)\r", answered.body)[1])
-    media = await gateway.wait_for(Media)
+    media = (await gateway.wait_for(Media)).streams[0]
     assert media.srtp == {"suite": "AES_CM_128_HMAC_SHA1_80", "remote": KEY, "local": ours.key}
     again = await peer.invite(sdp(SAVP, version=2))
     assert ours.line() in again.body, "the key changed without need"
@@ -262,7 +262,7 @@ async def test_srtp_with_our_own_offer(start: Start) -> None:
     assert answered.code == 200
     offered = [sdes.read(value) for value in re.findall(r"a=crypto:(.*)\r", answered.body)]
     assert [crypto.suite for crypto in offered] == list(sdes.SUITES)
-    media = await gateway.wait_for(Media)
+    media = (await gateway.wait_for(Media)).streams[0]
     assert media.srtp == {"suite": "AES_CM_128_HMAC_SHA1_32", "remote": KEY, "local": offered[1].key}
     assert media.remote_port == 4200
     await gateway.wait_for(Established)
@@ -274,7 +274,7 @@ async def test_sendrecv(start: Start) -> None:
     gateway = await start(peers=peers(direction="sendrecv"))
     answered = await gateway.peer().invite(sdp())
     assert "a=sendrecv\r\n" in answered.body
-    assert (await gateway.wait_for(Media)).sends
+    assert (await gateway.wait_for(Media)).streams[0].sends
 
 
 @pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
@@ -346,7 +346,7 @@ async def test_accept_meets_a_cancel(start: Start) -> None:
         peer.send("INVITE", sdp())
         incoming = await gateway.wait_for(Incoming, turn)
         peer.send("CANCEL", cseq=1)
-        gateway.link.send(Accept(incoming.dialog, "127.0.0.1", RTP_PORT))
+        gateway.link.send(Accept(incoming.dialog, "127.0.0.1", [RTP_PORT]))
         final = await peer.final("INVITE")
         assert final.code in (200, 487)
         peer.to_tag = tag(final)

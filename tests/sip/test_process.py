@@ -9,7 +9,7 @@ import pytest
 
 from gateway.sip.build import installed
 from gateway.sip.link import LinkError
-from gateway.sip.messages import Drain, Ended, Established, Hangup, Incoming, Media, Refused, Reject
+from gateway.sip.messages import Drain, Ended, Established, Hangup, Incoming, Media, Refused, Reject, StreamMedia
 from tests.peers.sip_peer import sdp
 from tests.sip.conftest import RTP_PORT, Start
 
@@ -47,7 +47,8 @@ async def test_a_call_from_invite_to_bye(start: Start) -> None:
     assert incoming.headers["p-asserted-identity"] == ["<sip:+49301@pbx>"]
     assert incoming.offer == sdp()
     number = incoming.dialog
-    assert gateway.of(Media)[0] == Media(number, {"8": "alaw", "0": "mulaw"}, 101, -1, "127.0.0.1", 4000, held=False)
+    stream = StreamMedia(RTP_PORT, "", {"8": "alaw", "0": "mulaw"}, 101, -1, "127.0.0.1", 4000, held=False)
+    assert gateway.of(Media)[0] == Media(number, [stream])
     assert (ended.dialog, ended.reason) == (number, "bye")
 
 
@@ -65,7 +66,7 @@ async def test_hold_and_resume(start: Start) -> None:
     for version, direction, held, ours in (
         (2, "inactive", True, "inactive"),
         (3, "recvonly", True, "inactive"),
-        (4, "sendonly", False, "recvonly"),
+        (4, "sendonly", True, "recvonly"),
         (5, "sendrecv", False, "recvonly"),
     ):
         media = "m=audio 4100 RTP/AVP 0\r\n" + f"a={direction}\r\n"
@@ -73,11 +74,11 @@ async def test_hold_and_resume(start: Start) -> None:
         assert (answered.code, direction) == (200, direction)
         assert f"m=audio {RTP_PORT} RTP/AVP 0\r\n" in answered.body
         assert f"a={ours}\r\n" in answered.body
-        event = await gateway.wait_for(Media, version)
+        (event,) = (await gateway.wait_for(Media, version)).streams
         assert (event.held, event.codecs, event.remote_port) == (held, {"0": "mulaw"}, 4100)
     old_style = await peer.invite(sdp(address="0.0.0.0", version=6))
     assert old_style.code == 200
-    assert (await gateway.wait_for(Media, 6)).held
+    assert (await gateway.wait_for(Media, 6)).streams[0].held
     assert first.body.split()[1].split(" ")[0] == old_style.body.split()[1].split(" ")[0], "o= names another session"
     await peer.bye()
     assert (await gateway.wait_for(Ended)).reason == "bye"
@@ -90,7 +91,7 @@ async def test_late_offer(start: Start) -> None:
     answered = await peer.invite("", ack=sdp("m=audio 4200 RTP/AVP 0\r\n", address="127.0.0.9"))
     assert answered.code == 200
     assert f"m=audio {RTP_PORT} RTP/AVP 8 0 101 13\r\n" in answered.body
-    media = await gateway.wait_for(Media)
+    (media,) = (await gateway.wait_for(Media)).streams
     assert (media.remote_address, media.remote_port, media.held) == ("127.0.0.9", 4200, False)
     assert list(media.codecs.items()) == [("0", "mulaw"), ("8", "alaw")]
     await gateway.wait_for(Established)
@@ -283,7 +284,7 @@ async def test_ipv6_in_sdp(start: Start) -> None:
     answered = await gateway.peer().invite(sdp(address="::1").replace("IP4", "IP6"))
     assert answered.code == 200
     assert "c=IN IP6 ::1\r\n" in answered.body
-    assert (await gateway.wait_for(Media)).remote_address == "::1"
+    assert (await gateway.wait_for(Media)).streams[0].remote_address == "::1"
 
 
 async def test_an_answer_of_the_other_address_family_ends_the_call_and_nothing_else(start: Start) -> None:

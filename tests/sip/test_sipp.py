@@ -74,7 +74,7 @@ async def test_its_rtp_is_the_capture(start: Start, tmp_path: Path) -> None:
             )
         )
         incoming = await gateway.wait_for(Incoming)
-        gateway.link.send(Accept(incoming.dialog, "127.0.0.1", rtp.getsockname()[1]))
+        gateway.link.send(Accept(incoming.dialog, "127.0.0.1", [rtp.getsockname()[1]]))
         run = await running
         received = [rtp.recv(2048) for _ in range(packets)]
     assert run.passed, run.errors or run.messages
