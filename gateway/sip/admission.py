@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.sip.access import Access, Peer, address_of
@@ -44,11 +45,17 @@ class Refusal:
 class Admission:
     """The peers of a setup, and the credentials that some of them must show.
 
+    Args:
+        setup: The peers.
+        registrations: Calls are taken from the registrars that hold them, whomever they are for: a trunk that is
+            registered brings many numbers.
+
     Raises:
         ValueError: A network of a peer is none.
     """
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, registrations: Sequence[RegisteredAccount] = ()) -> None:
+        self._registrations = registrations
         self._access = Access(Peer(**peer) for peer in setup.peers)
         self._challenger = Challenger(setup.realm)
 
@@ -82,8 +89,12 @@ class Admission:
         verdict = self._access.judge(source, subjects, proves if credentials else None)
         if verdict.peer is not None:
             return Admitted(verdict.peer.name, verdict.peer.terms)
-        if isinstance(account, RegisteredAccount) and account.sent_by(address_of(source)):
-            return Admitted(account.registration.name, account.registration.terms)
+        address = address_of(source)
+        senders = [registered for registered in self._registrations if registered.sent_by(address)]
+        if senders:
+            # two extensions at one registrar: the stack knows by the request URI which is meant
+            found = next((registered for registered in senders if registered is account), senders[0])
+            return Admitted(found.registration.name, found.registration.terms)
         if verdict.challenge:
             lines = (("WWW-Authenticate", value) for value in self._challenger.challenges(now))
             return Refusal(401, "unauthorized" if credentials else "", tuple(lines))

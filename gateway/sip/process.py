@@ -96,8 +96,8 @@ class Agent:
         self._pipe = pipe
         self._next = first
         self._setup = Setup([], "", [], 0, 0, "")
-        self._admission = Admission(self._setup)
         self._registrations: list[RegisteredAccount] = []
+        self._admission = Admission(self._setup)
         self._timers: list[tuple[float, Callable[[], None]]] = []
         self._calls: dict[int, DialogCall] = {}
         self._over: list[DialogCall] = []
@@ -173,7 +173,7 @@ class Agent:
         if pj is None:
             raise StartError("pjsua2 is installed and does not import; build it anew: make pjsip")
         self._setup = self._first()
-        self._admission = Admission(self._setup)
+        self._admission = Admission(self._setup, self._registrations)
         self._endpoint = GatewayEndpoint(self)
         self._endpoint.libCreate()
         self._writer = StackWriter(self)

@@ -83,10 +83,10 @@ class RegisteredAccount(GatewayAccount):
         return address is not None and address == self._source
 
     def leave(self) -> None:
-        """Unregisters."""
-        self._leaving = True
-        if self.holds:
+        """Unregisters, once."""
+        if self.holds and not self._leaving:
             self.setRegistration(False)
+        self._leaving = True
 
     @guarded
     def onRegState(self, prm: Any) -> None:  # noqa: N802
