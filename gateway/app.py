@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from gateway.asr.engines import EngineError, Engines, wants_embedded
 from gateway.calls.registry import Registry
 from gateway.calls.switchboard import TICK, Switchboard
 from gateway.config import Palatine, Peer, Registration, Settings
+from gateway.delivery.lock import LockedError
 from gateway.delivery.outbox import Outbox
+from gateway.delivery.store import OutboxError
 from gateway.delivery.webhooks import Deliverer
 from gateway.media.receiver import Receiver
 from gateway.media.recording import Recorder
@@ -59,7 +62,7 @@ class Gateway:
         """
         try:
             await self._start()
-        except (OSError, LinkError, EngineError, faults.StartError) as error:
+        except (OSError, LinkError, LockedError, ModuleNotFoundError, EngineError, faults.StartError) as error:
             await self._undo.aclose()
             raise StartError(str(error)) from error
 
@@ -71,10 +74,13 @@ class Gateway:
             except OSError as error:
                 raise StartError(f"telemetry.metrics: {settings.telemetry.metrics}: {error.strerror}") from error
 
-        outbox = Outbox(settings.delivery.database, keep_days=settings.delivery.keep_days)
-        self._deliverer = Deliverer(outbox, settings.delivery, DeliveryMetrics(self._metrics))
+        delivery, began = settings.delivery, time.time()
+        outbox = Outbox(delivery.database, keep_days=delivery.keep_days, keep_bytes=delivery.keep_megabytes << 20)
+        self._deliverer = Deliverer(outbox, delivery, DeliveryMetrics(self._metrics))
         await self._deliverer.start()
         self._undo.push_async_callback(self._deliverer.stop)
+        concluding = loop.create_task(self._conclude(began))
+        self._undo.callback(concluding.cancel)
 
         engines = Engines(settings.asr, await self._embedded(), self._metrics.audio_heard)
         self._undo.push_async_callback(engines.close)
@@ -210,6 +216,15 @@ class Gateway:
         log.error("signalling_lost", text="the signalling process died; calls that are up keep their transcription")
         self._metrics.signalling_lost()
         self._switchboard.on_signalling_lost()
+
+    async def _conclude(self, began: float) -> None:
+        """Ends the calls in whose midst an earlier run stopped, as soon as the outbox can be read."""
+        while True:
+            with contextlib.suppress(OutboxError):
+                if calls := await self._deliverer.conclude_interrupted(began):
+                    log.warning("calls_concluded", calls=calls, text="an earlier run stopped in their midst")
+                return
+            await asyncio.sleep(1)
 
     async def _tick(self) -> None:
         while True:

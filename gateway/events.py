@@ -10,13 +10,15 @@ import json
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 VERSION = "1"
+SAMPLE_RATE = 8000
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # fields that a later version adds are passed over, as every consumer should
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class CallInfo(_Model):
@@ -28,6 +30,7 @@ class CallInfo(_Model):
         from_number: User part of P-Asserted-Identity, else of From, of the first leg.
         to_number: User part of To of the first leg.
         headers: Chosen headers of the INVITEs, by lower-case name.
+        labels: What the operator's system attached to the call; ``call.updated`` says when they change.
     """
 
     id: str
@@ -35,6 +38,27 @@ class CallInfo(_Model):
     from_number: str
     to_number: str
     headers: dict[str, str]
+    labels: dict[str, str] = {}
+
+
+class LegSeconds(_Model):
+    """The completeness report of a leg, in seconds.
+
+    Attributes:
+        received: Audio that came off the wire and was used.
+        sent: Audio sent to the recogniser.
+        recognised: Audio that the engine itself says it processed; None when it does not say.
+        withheld: Audio and silence not sent to it.
+        lost: Audio lost on the wire, and filled.
+        unrecognised: Audio sent of which the recogniser never gave an account, because it was lost.
+    """
+
+    received: float
+    sent: float
+    recognised: float | None
+    withheld: float
+    lost: float
+    unrecognised: float
 
 
 class LegMedia(_Model):
@@ -72,6 +96,36 @@ class LegMedia(_Model):
     duplicates: int
     foreign: int
 
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def seconds(self) -> LegSeconds:
+        """The same as seconds: what to look at first."""
+        return LegSeconds(
+            received=self.received / SAMPLE_RATE,
+            sent=self.sent / SAMPLE_RATE,
+            recognised=self.recognised_seconds,
+            withheld=self.withheld / SAMPLE_RATE,
+            lost=self.concealed / SAMPLE_RATE,
+            unrecognised=self.unrecognised / SAMPLE_RATE,
+        )
+
+
+class Missing(_Model):
+    """Words of a leg that the transcript may lack.
+
+    Attributes:
+        leg: The leg's name.
+        cause: ``gateway_stopped`` (in mid-call, by a crash or a kill), ``recogniser_lost`` (audio of which no
+            recogniser gave an account) or ``count_differs`` (the engine counted another length than was sent).
+        from_ms: Where on the leg's clock words may be missing from; None when that is not known.
+        seconds: How much audio; None when nobody can know.
+    """
+
+    leg: str
+    cause: Literal["gateway_stopped", "recogniser_lost", "count_differs"]
+    from_ms: int | None
+    seconds: float | None
+
 
 class Speaker(_Model):
     """Who speaks on a leg, as recording metadata says (SIPREC).
@@ -102,8 +156,8 @@ class CallUpdated(_Model):
     """
 
     type: Literal["call.updated"] = "call.updated"
-    leg: str
-    change: Literal["leg_added", "leg_ended", "held", "resumed", "withheld", "released", "speaker"]
+    leg: str | None
+    change: Literal["leg_added", "leg_ended", "held", "resumed", "withheld", "released", "speaker", "labelled"]
     speaker: Speaker | None = None
 
 
@@ -137,15 +191,15 @@ class CallEnded(_Model):
     """The last leg hung up.
 
     Attributes:
-        reason: ``bye``, ``cancel``, ``hangup``, ``rtp_timeout``, ``signalling_lost``, ``failed``, ``stream_removed`` or
-            ``drained``.
-        seconds: From the answer to the hang-up.
+        reason: ``bye``, ``cancel``, ``hangup``, ``rtp_timeout``, ``signalling_lost``, ``failed``, ``stream_removed``,
+            ``drained``, or ``gateway_stopped``: the gateway died in mid-call, and says so once it is up again.
+        seconds: From the answer to the hang-up; None when nobody can know.
         quality: How good each leg sounded.
     """
 
     type: Literal["call.ended"] = "call.ended"
     reason: str
-    seconds: float
+    seconds: float | None
     quality: list[LegQuality] = []
 
 
@@ -190,12 +244,20 @@ class TranscriptRefined(Words):
 
 
 class TranscriptCompleted(_Model):
-    """All the words of the call, both legs merged by wall clock, and what became of the audio of each leg."""
+    """All the words of the call, both legs merged by wall clock, and what became of the audio of each leg.
+
+    Attributes:
+        utterances: Each in its latest revision, in the order in which they were begun.
+        legs: What became of each leg's audio; without the legs of a call in whose midst the gateway stopped.
+        complete: Whether the recogniser accounts for all the audio that it was sent.
+        missing: What the transcript may lack; empty when it is complete.
+    """
 
     type: Literal["call.transcript.completed"] = "call.transcript.completed"
     utterances: list[Words]
     legs: list[LegMedia]
     complete: bool
+    missing: list[Missing] = []
 
 
 class LegDtmf(_Model):

@@ -104,6 +104,7 @@ class Call:
         self._speakers: dict[int, events.Speaker | None] = {}
         self._words: dict[tuple[int, int], events.Words] = {}
         self._media: dict[int, events.LegMedia] = {}
+        self._labels: dict[str, str] = {}
         self.log = log.bind(call=self.id)
 
     @property
@@ -151,6 +152,13 @@ class Call:
         if held != leg.held:
             leg.hold(held=held)
             self._emit(events.CallUpdated(leg=leg.name, change="held" if held else "resumed"))
+
+    def label(self, labels: dict[str, str]) -> None:
+        """Gives the call other labels; an empty text takes one away."""
+        labelled = {name: text for name, text in (self._labels | labels).items() if text}
+        if labelled != self._labels:
+            self._labels = labelled
+            self._emit(events.CallUpdated(leg=None, change="labelled"))
 
     def hung_up(self, leg: Leg) -> None:
         """Says that a leg's dialog is over; its last words may still come."""
@@ -279,8 +287,9 @@ class Call:
         for leg in media:
             self._watcher.leg_accounted(leg)
         words = sorted(self._words.values(), key=lambda said: (said.time, said.leg, said.utterance))
-        complete = all(_complete(leg) for leg in media)
-        self._emit(events.TranscriptCompleted(utterances=words, legs=media, complete=complete))
+        missing = [gap for leg in media for gap in missing_of(leg)]
+        complete = not missing
+        self._emit(events.TranscriptCompleted(utterances=words, legs=media, complete=complete, missing=missing))
         self.log.info("transcript_completed", complete=complete, utterances=len(words))
         self._on_done(self)
 
@@ -312,6 +321,7 @@ class Call:
             from_number=self._identity.from_number,
             to_number=self._identity.to_number,
             headers=self._identity.headers,
+            labels=self._labels,
         )
 
 
@@ -319,8 +329,15 @@ def _told(speaker: Participant | None) -> events.Speaker | None:
     return events.Speaker(aor=speaker.aor, name=speaker.name) if speaker else None
 
 
-def _complete(leg: events.LegMedia) -> bool:
-    """Whether the engine accounts for all the audio that the leg sent."""
-    if leg.unrecognised or leg.recognised_seconds is None:
-        return leg.sent == 0 and not leg.unrecognised
-    return abs(leg.recognised_seconds - leg.sent / SAMPLE_RATE) <= COUNT_TOLERANCE
+def missing_of(leg: events.LegMedia) -> list[events.Missing]:
+    """Says what the transcript of a leg may lack: nothing where the engine accounts for all the audio it was sent."""
+    sent = leg.sent / SAMPLE_RATE
+    if leg.unrecognised:
+        lost = leg.unrecognised / SAMPLE_RATE
+        return [events.Missing(leg=leg.leg, cause="recogniser_lost", from_ms=None, seconds=lost)]
+    if leg.recognised_seconds is None:
+        return [events.Missing(leg=leg.leg, cause="recogniser_lost", from_ms=0, seconds=sent)] if sent else []
+    if abs(leg.recognised_seconds - sent) > COUNT_TOLERANCE:
+        less = round(sent - leg.recognised_seconds, 3)
+        return [events.Missing(leg=leg.leg, cause="count_differs", from_ms=None, seconds=less)]
+    return []

@@ -81,7 +81,7 @@ class Consumer:
     It expects all events of a call: an endpoint that chose types sees gaps, and so would this.
 
     Args:
-        secret: The endpoint's secret.
+        secret: The endpoint's secret, ``whsec_…`` or ``whpk_…``; several are separated by white space.
         on_event: Called with each event accepted for the first time and the time of its arrival in seconds since the
             epoch.
         answer: Decides how an authentic event is answered; all get 204 without it.
@@ -102,7 +102,7 @@ class Consumer:
         answer: Callable[[Event], Answer] | None = None,
         path: Path | None = None,
     ) -> None:
-        self._key = signing.key_of(secret)
+        self._verifiers = [signing.verifier(each) for each in secret.split()]
         self._on_event = on_event
         self._answer = answer
         self._path = path
@@ -149,7 +149,7 @@ class Consumer:
         body = await request.read()
         self.summary.received += 1
         try:
-            signing.verify(self._key, request.headers, body, arrived)
+            signing.verify(self._verifiers, request.headers, body, arrived)
         except signing.SigningError as error:
             self.summary.bad_signature += 1
             return web.Response(status=401, text=str(error))

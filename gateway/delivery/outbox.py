@@ -22,6 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import structlog
+
+from gateway.delivery.lock import FileLock
 from gateway.delivery.store import DEAD, DELIVERED, PENDING, Mark, OutboxError, Pending, Row, Store, damaged
 from gateway.events import Event
 
@@ -29,10 +32,14 @@ APPENDS_LIMIT: Final = 10_000
 BATCH: Final = 512
 MARKS_LIMIT: Final = 100_000
 MARK_SECONDS: Final = 0.05
-SWEEP_SECONDS: Final = 3600.0
+SWEEP_SECONDS: Final = 60.0
 SWEEP_ROWS: Final = 500
+REPLAY_SECONDS: Final = 1.0
+REPLAY_ROWS: Final = 1000
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -51,16 +58,21 @@ class Outbox:
     Args:
         path: The SQLite file.
         keep_days: How long an event is kept, once no endpoint waits for it.
+        keep_bytes: How much the file may hold. Beyond it the oldest events go, whether or not somebody waits for them;
+            looked at once a minute.
         busy_seconds: How long another process' lock on the file is waited for.
         probe_seconds: How often a file that failed is tried again.
         stall_seconds: A commit that takes longer has failed; its events are on disk if it ends well after all.
+        clock: Seconds since the epoch.
 
     Attributes:
         on_state: Called on the event loop with whether the file can be written and a text, whenever that changes.
+        on_replay: Called on the event loop with number, call and endpoint of each delivery that a person asked for.
         committed: Events written.
         commits: Transactions in which they were.
         refused: Events that were not written.
         marks_lost: Marks given up because the file could not be written for too long.
+        evicted: Events removed for want of room while somebody still waited for them.
     """
 
     def __init__(
@@ -68,11 +80,16 @@ class Outbox:
         path: Path,
         *,
         keep_days: float = 7.0,
+        keep_bytes: int = 1 << 40,
         busy_seconds: float = 2.0,
         probe_seconds: float = 1.0,
         stall_seconds: float = 5.0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
+        self._clock = clock
+        self._lock: FileLock | None = None
+        self._keep_bytes = keep_bytes
         self._keep_seconds = keep_days * 86400
         self._busy_seconds = busy_seconds
         self._probe_seconds = probe_seconds
@@ -89,10 +106,12 @@ class Outbox:
         self._watching = False
         self._thread: threading.Thread | None = None
         self.on_state: Callable[[bool, str], None] = lambda _ok, _text: None
+        self.on_replay: Callable[[list[tuple[int, str, str]]], None] = lambda _taken: None
         self.committed = 0
         self.commits = 0
         self.refused = 0
         self.marks_lost = 0
+        self.evicted = 0
 
     @property
     def newest(self) -> int:
@@ -109,8 +128,14 @@ class Outbox:
 
         Args:
             endpoints: Names of the endpoints that events are kept for.
+
+        Raises:
+            LockedError: Another gateway uses the file.
         """
         self._loop = asyncio.get_running_loop()
+        with suppress(OSError):  # a folder that is not there is the file's trouble, and told as such
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(self._path)
         self._endpoints = tuple(endpoints)
         opened: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._run, args=(opened,), name="outbox", daemon=True)
@@ -131,7 +156,7 @@ class Outbox:
             ``OutboxError`` when it is not.
         """
         with self._changed:
-            self._newest = number = max(self._newest + 1, time.time_ns() // 1000)
+            self._newest = number = max(self._newest + 1, int(self._clock() * 1e6))
         row = Row(number, event.id, event.call.id, event.seq, event.type, event.wire(), tuple(endpoints))
         future: asyncio.Future[None] = self._loop.create_future()
         with self._changed:
@@ -191,6 +216,22 @@ class Outbox:
         """
         return await self._read(lambda store: store.events(numbers))
 
+    async def unfinished(self, before: int) -> list[str]:
+        """Returns the calls that have begun before an event number and have no ``call.transcript.completed``.
+
+        Raises:
+            OutboxError: The file cannot be read.
+        """
+        return await self._read(lambda store: store.unfinished(before))
+
+    async def call_events(self, call: str) -> list[Row]:
+        """Returns the stored events of a call, by ``seq``.
+
+        Raises:
+            OutboxError: The file cannot be read.
+        """
+        return await self._read(lambda store: store.call_events(call))
+
     async def states(self) -> dict[tuple[str, int], int]:
         """Counts deliveries by endpoint and state (``PENDING``, ``DELIVERED``, ``DEAD``).
 
@@ -211,12 +252,15 @@ class Outbox:
         """Writes what is left and closes the file."""
         if self._thread is None:
             return
+        lock, self._lock = self._lock, None
         with self._changed:
             self._stopping = True
             self._changed.notify()
         await asyncio.to_thread(self._thread.join, self._stall_seconds)
         if self._thread.is_alive():
             self.on_state(False, f"{self._path}: closing it takes longer than {self._stall_seconds:g} s")
+        elif lock is not None:
+            lock.release()
         self._thread = None
         self._error = "the outbox is stopped"
         self._fail([future for _, future in self._unresolved], self._error)
@@ -279,7 +323,8 @@ class Outbox:
     def _run(self, opened: asyncio.Future[None]) -> None:
         store = self._reopen()
         self._tell(self._resolve, [opened])
-        sweep_at = time.monotonic()
+        sweep_at = replay_at = time.monotonic()
+        seen = -1
         probe_at = time.monotonic() + self._probe_seconds
         while True:
             if store is None:
@@ -291,21 +336,24 @@ class Outbox:
                     store = self._reopen()
                     probe_at = time.monotonic() + self._probe_seconds
                 continue
-            batch = self._take(sweep_at)
+            batch = self._take(min(sweep_at, replay_at))
             if batch is None:
                 break
             try:
                 self._write(store, batch)
                 if time.monotonic() >= sweep_at:
-                    swept = store.sweep(time.time() - self._keep_seconds, self._endpoints, SWEEP_ROWS)
-                    sweep_at = time.monotonic() + (0 if swept == SWEEP_ROWS else SWEEP_SECONDS)
+                    more = self._sweep(store)
+                    sweep_at = time.monotonic() + (0 if more else SWEEP_SECONDS)
+                if time.monotonic() >= replay_at:
+                    seen = self._replay(store, seen)
+                    replay_at = time.monotonic() + REPLAY_SECONDS
             except (sqlite3.Error, OSError) as error:
                 store = self._failed(store, batch, error)
                 probe_at = time.monotonic() + self._probe_seconds
         if store is not None:
             store.close()
 
-    def _take(self, sweep_at: float) -> _Batch | None:
+    def _take(self, wake_at: float) -> _Batch | None:
         """Waits for something to do; None when stopping and nothing is left."""
         with self._changed:
             mark_at: float | None = None
@@ -317,7 +365,7 @@ class Outbox:
                     break
                 if self._marks and mark_at is None:
                     mark_at = now + MARK_SECONDS
-                wake = sweep_at if mark_at is None else min(mark_at, sweep_at)
+                wake = wake_at if mark_at is None else min(mark_at, wake_at)
                 if wake <= now:
                     break
                 self._changed.wait(wake - now)
@@ -346,6 +394,30 @@ class Outbox:
         if self._error is not None:
             # a commit that had been given up on came to its end
             self._recover()
+
+    def _sweep(self, store: Store) -> bool:
+        """Removes some of what need not be kept; returns whether there may be more."""
+        if store.sweep(self._clock() - self._keep_seconds, self._endpoints, SWEEP_ROWS) == SWEEP_ROWS:
+            return True
+        if store.used() <= self._keep_bytes:
+            return False
+        # too large: what is delivered goes first, then the oldest of what waits
+        if not store.sweep(self._clock(), self._endpoints, SWEEP_ROWS):
+            lost = store.evict(SWEEP_ROWS)
+            self.evicted += lost
+            self._tell(self._log_evicted, lost)
+        return True
+
+    def _replay(self, store: Store, seen: int) -> int:
+        """Takes up what a person asked to be sent again, where somebody else has written to the file since."""
+        version = store.changed_elsewhere()
+        if version != seen:
+            taken = store.take_replays(self._endpoints, REPLAY_ROWS)
+            if taken:
+                self._tell(self._replayed, taken)
+            if len(taken) == REPLAY_ROWS:
+                return -1
+        return version
 
     def _failed(self, store: Store, batch: _Batch, error: Exception) -> Store | None:
         """Refuses everything that waits, keeps the marks, and opens the file anew where that helps."""
@@ -401,6 +473,12 @@ class Outbox:
             self._loop.call_soon_threadsafe(call, *arguments)
 
     # On the event loop again.
+
+    def _replayed(self, taken: list[tuple[int, str, str]]) -> None:
+        self.on_replay(taken)
+
+    def _log_evicted(self, lost: int) -> None:
+        log.error("the outbox is full; its oldest events were removed", file=str(self._path), undelivered=lost)
 
     def _state(self, ok: bool, text: str) -> None:
         self.on_state(ok, text)

@@ -27,12 +27,14 @@ class Work(Generic[P]):
         number: The durable event, 0 for a partial.
         attempts: Attempts of it so far.
         partial: The partial, None for a durable event.
+        after_dead: Whether the event before it in this lane is a dead letter.
     """
 
     call: str
     number: int
     attempts: int
     partial: P | None
+    after_dead: bool = False
 
 
 @dataclass(slots=True)
@@ -43,7 +45,9 @@ class _Lane(Generic[P]):
     busy: bool = False
     flying: int = 0
     due: float | None = None
+    firm: bool = False
     queued: bool = False
+    after_dead: bool = False
 
 
 class Queue(Generic[P]):
@@ -99,10 +103,15 @@ class Queue(Generic[P]):
         """
         first = call not in self._lanes or not self._lanes[call].numbers
         self.add(call, number, committed=True)
-        if first and attempts:
+        if first and attempts and not self._lanes[call].busy:
             lane = self._lanes[call]
             lane.attempts = attempts
             self._park(call, lane, due)
+
+    def holds(self, call: str, number: int) -> bool:
+        """Says whether an event waits here already."""
+        lane = self._lanes.get(call)
+        return lane is not None and number in lane.numbers
 
     def commit(self, call: str, number: int) -> None:
         """Lets an event go that was added uncommitted."""
@@ -169,25 +178,74 @@ class Queue(Generic[P]):
             self._tidy(call, lane)
         return None
 
-    def delivered(self, call: str) -> None:
-        """The request of this lane is over for good: acknowledged, a dead letter, or a partial that is gone."""
+    def early(self) -> Work[P] | None:
+        """Takes the request that would be next, before its time; None when nothing waits or nothing more may fly."""
+        while self._due and self.in_flight < self._concurrency:
+            due, _, call = heapq.heappop(self._due)
+            lane = self._lanes.get(call)
+            if lane is not None and lane.due == due:
+                lane.due = None
+                self._wake(call, lane)
+                return self.next(due) if self._ready else None
+        return None
+
+    def release(self) -> None:
+        """Lets every lane go that waits for its next attempt, but those for whom the consumer named a time."""
+        waiting, self._due = self._due, []
+        for due, tie, call in waiting:
+            lane = self._lanes.get(call)
+            if lane is None or lane.due != due:
+                continue
+            if lane.firm:
+                heapq.heappush(self._due, (due, tie, call))
+            else:
+                lane.due = None
+                self._wake(call, lane)
+
+    def expire(self, before: int) -> list[int]:
+        """Takes out the events that are not in flight and have a lower number; returns their numbers."""
+        gone: list[int] = []
+        for call, lane in list(self._lanes.items()):
+            flying = lane.numbers.popleft() if lane.busy and lane.flying else 0
+            while lane.numbers and lane.numbers[0] < before and lane.numbers[0] not in self._uncommitted:
+                gone.append(lane.numbers.popleft())
+                if not flying:
+                    lane.attempts = 0
+            if flying:
+                lane.numbers.appendleft(flying)
+            if not lane.numbers and not lane.busy:
+                lane.due = None
+            self._wake(call, lane)
+        self.waiting -= len(gone)
+        return gone
+
+    def delivered(self, call: str, *, dead: bool = False) -> None:
+        """The request of this lane is over for good.
+
+        Args:
+            call: The lane.
+            dead: It is a dead letter; else acknowledged, or a partial that is gone.
+        """
         lane = self._land(call)
         if lane.flying:
             lane.numbers.popleft()
             lane.attempts = 0
+            lane.after_dead = dead
             self.waiting -= 1
         self._wake(call, lane)
 
-    def retry(self, call: str, due: float, *, counted: bool = True) -> None:
+    def retry(self, call: str, due: float, *, counted: bool = True, firm: bool = False) -> None:
         """The durable event in flight in this lane must be tried again.
 
         Args:
             call: The lane.
             due: When, on the clock of ``next``.
             counted: Whether this was an attempt; it was not when nothing was sent.
+            firm: Whether the consumer named the time: ``release`` leaves the lane waiting then.
         """
         lane = self._land(call)
         lane.attempts += counted
+        lane.firm = firm
         self._park(call, lane, due)
 
     def upcoming(self, call: str, count: int) -> list[int]:
@@ -228,7 +286,7 @@ class Queue(Generic[P]):
             return None
         if lane.numbers:
             number = lane.numbers[0]
-            return None if number in self._uncommitted else Work(call, number, lane.attempts, None)
+            return None if number in self._uncommitted else Work(call, number, lane.attempts, None, lane.after_dead)
         while lane.partials:
             leg = next(iter(lane.partials))
             expires, partial = lane.partials.pop(leg)

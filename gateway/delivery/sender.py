@@ -5,38 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 from yarl import URL
 
 from gateway.config import Endpoint
-from gateway.delivery import signing
+from gateway.delivery import signing, tls
 from gateway.delivery.observer import Result
+from gateway.delivery.outlet import Message, Outcome
 from gateway.delivery.retry import retry_after_seconds
 
 RESPONSE_LIMIT: Final = 65536
 USER_AGENT: Final = "asr-gateway"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one attempt.
-
-    Attributes:
-        result: As ``Observer.attempted`` has it.
-        status: The HTTP status, 0 when none came.
-        seconds: How long it took.
-        retry_after: Seconds that the consumer asked to be left alone; None when it did not.
-        text: What happened, for a log; holds nothing secret.
-    """
-
-    result: Result
-    status: int
-    seconds: float
-    retry_after: float | None
-    text: str
 
 
 def shown(url: str) -> str:
@@ -54,17 +35,18 @@ class Sender:
 
     def __init__(self, endpoint: Endpoint, clock: Callable[[], float] = time.time) -> None:
         self._endpoint = endpoint
-        self._key = signing.key_of(endpoint.secret.get_secret_value())
+        self._keys = [signing.signer(secret.get_secret_value()) for secret in endpoint.secrets]
+        self._headers = {name.lower(): value.get_secret_value() for name, value in endpoint.headers.items()}
         self._url = URL(endpoint.url)
+        self.shown = shown(endpoint.url)
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, message_id: str, body: bytes, timeout: float) -> Outcome:  # noqa: ASYNC109 (it is a setting)
-        """Sends one message, signed for this attempt.
+    async def send(self, message: Message, timeout: float) -> Outcome:  # noqa: ASYNC109 (it is a setting)
+        """Sends one message, signed for this attempt with every secret.
 
         Args:
-            message_id: The event's id.
-            body: The event as consumers receive it.
+            message: What to send.
             timeout: Seconds after which it has failed.
 
         Returns:
@@ -74,7 +56,8 @@ class Sender:
         headers = {
             "content-type": "application/json",
             "user-agent": USER_AGENT,
-            **signing.headers(self._key, message_id, int(now), body),
+            **self._headers,
+            **signing.headers(self._keys, message.id, int(now), message.body),
         }
         started = time.perf_counter()
         status, retry_after, text = 0, None, ""
@@ -82,7 +65,7 @@ class Sender:
         try:
             async with (
                 asyncio.timeout(timeout),
-                self._client().post(self._url, data=body, headers=headers, allow_redirects=False) as response,
+                self._client().post(self._url, data=message.body, headers=headers, allow_redirects=False) as response,
             ):
                 status = response.status
                 retry_after = retry_after_seconds(response.headers.get("retry-after"), now)
@@ -104,7 +87,9 @@ class Sender:
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._endpoint.concurrency, ttl_dns_cache=30),
+                connector=aiohttp.TCPConnector(
+                    limit=self._endpoint.concurrency, ttl_dns_cache=30, ssl=tls.context(self._endpoint) or True
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 timeout=aiohttp.ClientTimeout(total=None),

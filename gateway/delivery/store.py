@@ -40,6 +40,14 @@ MIGRATIONS: Final = (
     ) WITHOUT ROWID;
     CREATE INDEX deliveries_pending ON deliveries (endpoint, number) WHERE state = 0;
     """,
+    """
+    CREATE INDEX events_by_type ON events (type, call);
+    CREATE TABLE replays (  -- what a person asked to be sent again, until the gateway takes it up
+        number INTEGER NOT NULL,
+        endpoint TEXT NOT NULL,
+        PRIMARY KEY (number, endpoint)
+    ) WITHOUT ROWID;
+    """,
 )
 
 _DAMAGE: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -203,6 +211,64 @@ class Store:
         )
         return [Row(*row) for row in self._connection.execute(query, list(numbers))]
 
+    def unfinished(self, before: int) -> list[str]:
+        """Returns the calls that have begun before an event number and have no ``call.transcript.completed``."""
+        rows = self._connection.execute(
+            "SELECT call FROM events AS begun WHERE type = 'call.started' AND number < ? AND NOT EXISTS"
+            " (SELECT 1 FROM events WHERE type = 'call.transcript.completed' AND call = begun.call) ORDER BY number",
+            (before,),
+        )
+        return [call for (call,) in rows]
+
+    def call_events(self, call: str) -> list[Row]:
+        """Returns the stored events of a call, by ``seq``."""
+        return [
+            Row(*row)
+            for row in self._connection.execute(
+                "SELECT number, id, call, seq, type, body FROM events WHERE call = ? ORDER BY seq, number", (call,)
+            )
+        ]
+
+    def changed_elsewhere(self) -> int:
+        """Returns a number that differs whenever another connection has written since."""
+        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def take_replays(self, endpoints: Sequence[str], limit: int) -> list[tuple[int, str, str]]:
+        """Makes deliveries pending again that a person asked for.
+
+        Args:
+            endpoints: Those that are configured; requests for others are dropped.
+            limit: How many at most.
+
+        Returns:
+            Number, call and endpoint of each, oldest first; not those that were pending anyway.
+        """
+        connection = self._connection
+        wanted = connection.execute("SELECT number, endpoint FROM replays ORDER BY number LIMIT ?", (limit,)).fetchall()
+        if not wanted:
+            return []
+        taken: list[tuple[int, str, str]] = []
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.executemany("DELETE FROM replays WHERE number = ? AND endpoint = ?", wanted)
+            for number, endpoint in wanted:
+                found = connection.execute("SELECT call FROM events WHERE number = ?", (number,)).fetchone()
+                if found is None or endpoint not in endpoints:
+                    continue
+                changed = connection.execute(
+                    "INSERT INTO deliveries (number, endpoint) VALUES (?, ?) ON CONFLICT (number, endpoint)"
+                    " DO UPDATE SET state = 0, attempts = 0, due = 0 WHERE state != 0",
+                    (number, endpoint),
+                ).rowcount
+                if changed:
+                    taken.append((number, found[0], endpoint))
+            connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+        return taken
+
     def states(self) -> dict[tuple[str, int], int]:
         """Counts deliveries by endpoint and state; reads the whole table."""
         return {
@@ -230,17 +296,47 @@ class Store:
             f" WHERE deliveries.number = events.number AND state = 0 AND ({keep})) ORDER BY number LIMIT ?"
         )
         numbers = self._connection.execute(query, [int(before * 1e6), *endpoints, limit]).fetchall()
-        if numbers:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._connection.executemany("DELETE FROM deliveries WHERE number = ?", numbers)
-                self._connection.executemany("DELETE FROM events WHERE number = ?", numbers)
-                self._connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
-                raise
+        self._remove(numbers)
         return len(numbers)
+
+    def evict(self, limit: int) -> int:
+        """Removes the oldest events, whoever waits for them: what is left to do when the file is too large.
+
+        Args:
+            limit: How many.
+
+        Returns:
+            How many of them were still to be delivered to somebody.
+        """
+        numbers = self._connection.execute("SELECT number FROM events ORDER BY number LIMIT ?", (limit,)).fetchall()
+        if not numbers:
+            return 0
+        waiting = self._connection.execute(
+            "SELECT count(DISTINCT number) FROM deliveries WHERE state = 0 AND number <= ?", numbers[-1]
+        ).fetchone()[0]
+        self._remove(numbers)
+        return int(waiting)
+
+    def used(self) -> int:
+        """Returns the bytes in use in the file; pages that were freed are used again and do not count."""
+        pages, free, size = (
+            int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * size
+
+    def _remove(self, numbers: Sequence[tuple[int]]) -> None:
+        if not numbers:
+            return
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._connection.executemany("DELETE FROM deliveries WHERE number = ?", numbers)
+            self._connection.executemany("DELETE FROM events WHERE number = ?", numbers)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise
 
     def close(self) -> None:
         """Closes the file."""
@@ -269,7 +365,12 @@ class Store:
             )
         for number in range(version, len(MIGRATIONS)):
             step = f"{MIGRATIONS[number]} PRAGMA user_version = {number + 1};"
-            connection.executescript(f"BEGIN IMMEDIATE; {step} COMMIT")
+            try:
+                connection.executescript(f"BEGIN IMMEDIATE; {step} COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
 
     def _move_away(self) -> Path:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -14,8 +15,9 @@ from gateway.config import Delivery
 from gateway.delivery.observer import Guarded, Observer
 from gateway.delivery.outbox import Outbox
 from gateway.delivery.store import Row
-from gateway.delivery.worker import Worker
+from gateway.delivery.worker import Worker, parsed
 from gateway.events import Event, TranscriptFinal, TranscriptPartial, TranscriptRefined
+from gateway.transcripts.interrupted import conclude
 
 FINISHED_LIMIT: Final = 10_000
 POLL_SECONDS: Final = 0.01
@@ -50,7 +52,7 @@ class Deliverer:
         self._observer = Guarded(observer or Observer())
         self._workers = [
             Worker(endpoint, outbox, self._observer, partial_seconds=settings.partial_seconds, clock=clock)
-            for endpoint in settings.endpoints
+            for endpoint in settings.outlets
         ]
         self._finished: OrderedDict[tuple[str, str], int] = OrderedDict()
 
@@ -63,11 +65,34 @@ class Deliverer:
         """Opens the outbox and takes up what earlier runs did not deliver.
 
         An outbox that cannot be opened stops nothing: events are then delivered from memory until it can.
+
+        Raises:
+            LockedError: Another gateway uses the file.
         """
         self._loop = asyncio.get_running_loop()
         self._outbox.on_state = self._on_state
+        self._outbox.on_replay = self._on_replay
         await self._outbox.start([worker.name for worker in self._workers])
         await asyncio.gather(*(worker.start() for worker in self._workers))
+
+    async def conclude_interrupted(self, before: float) -> int:
+        """Ends the calls in whose midst an earlier run of the gateway stopped; their last events are published.
+
+        Args:
+            before: When this run began, seconds since the epoch: calls that began later are not looked at.
+
+        Returns:
+            How many calls there were.
+
+        Raises:
+            OutboxError: The file cannot be read now.
+        """
+        calls = await self._outbox.unfinished(int(before * 1e6))
+        for call in calls:
+            known = [event for row in await self._outbox.call_events(call) if (event := parsed(row)) is not None]
+            for event in conclude(known, datetime.now(UTC)) if known else ():
+                self.publish(event)
+        return len(calls)
 
     def publish(self, event: Event) -> None:
         """Takes an event; never waits. To be called on the event loop, in the order of ``seq`` for each call."""
@@ -122,6 +147,12 @@ class Deliverer:
         self._observer.undurable(event.type)
         for worker in workers:
             worker.keep(row, event)
+
+    def _on_replay(self, taken: list[tuple[int, str, str]]) -> None:
+        workers = {worker.name: worker for worker in self._workers}
+        log.info("events are sent again because somebody asked for it", events=len(taken))
+        for number, call, endpoint in taken:
+            workers[endpoint].replay(call, number)
 
     def _on_state(self, ok: bool, text: str) -> None:
         if ok:

@@ -4,6 +4,11 @@ What an endpoint may hold in memory is bounded. Of at most ``BODIES_LIMIT`` even
 rule: 1 MB); of at most ``INDEX_LIMIT`` the number (50 bytes each: 5 MB). Those beyond wait on disk until half of the
 index is empty and are then taken up in order. Events that could not be written have no other place: of them at most
 ``LOOSE_LIMIT`` are held, and a further one is dropped and counted.
+
+An event becomes a dead letter when its retry schedule is used up. Of the event after a dead letter in the same call
+only ``AFTER_DEAD`` attempts are made, until the endpoint takes one again. While the endpoint as a whole is down
+(``health.py``) no attempt counts; instead, an event that has waited for as long as the whole schedule is a dead letter
+at the next failure, so that what waits for an endpoint that never comes back is bounded in time.
 """
 
 from __future__ import annotations
@@ -19,12 +24,13 @@ from typing import Final
 
 import structlog
 
-from gateway.config import Endpoint
-from gateway.delivery import retry
+from gateway.config import Outlet as Settings
+from gateway.delivery import outlets, retry
+from gateway.delivery.health import Health, State
 from gateway.delivery.observer import Dropped, Observer
 from gateway.delivery.outbox import Outbox
+from gateway.delivery.outlet import Message, Outcome
 from gateway.delivery.queue import Queue, Work
-from gateway.delivery.sender import Outcome, Sender, shown
 from gateway.delivery.store import OutboxError, Row
 from gateway.events import Event
 
@@ -33,6 +39,7 @@ INDEX_LIMIT: Final = 100_000
 LOOSE_LIMIT: Final = 10_000
 PREFETCH: Final = 16
 UNREADABLE_SECONDS: Final = 1.0
+AFTER_DEAD: Final = 2
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +76,7 @@ class Worker:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: Settings,
         outbox: Outbox,
         observer: Observer,
         *,
@@ -85,7 +92,8 @@ class Worker:
         self._partial_seconds = partial_seconds
         self._clock = clock
         self._index_limit = index_limit
-        self._sender = Sender(endpoint, clock)
+        self._outlet = outlets.make(endpoint, clock)
+        self._health = Health(endpoint.concurrency)
         self._queue: Queue[Event] = Queue(endpoint.concurrency)
         self._wants: dict[str, bool] = {}
         self._held: dict[int, tuple[Row, Event | None]] = {}
@@ -98,7 +106,7 @@ class Worker:
         self._requests: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
-        self._log = log.bind(endpoint=endpoint.name, url=shown(endpoint.url))
+        self._log = log.bind(endpoint=endpoint.name, url=self._outlet.shown)
 
     def wants(self, event_type: str) -> bool:
         """Says whether the endpoint is to receive events of this type."""
@@ -120,6 +128,11 @@ class Worker:
     def loose(self) -> int:
         """Events that are in memory only."""
         return len(self._loose)
+
+    @property
+    def state(self) -> State:
+        """How the endpoint fares."""
+        return self._health.state
 
     async def start(self) -> None:
         """Takes up what earlier runs left in the outbox, and begins to send.
@@ -197,7 +210,19 @@ class Worker:
         if self.disabled:
             return not self._requests
         readable = self._outbox.error is None
-        return not (self._requests or (readable and self._unread)) and self._queue.settled(until)
+        if self._requests or (readable and self._unread):
+            return False
+        down = self._health.state is State.DOWN and self._health.probe_at > until
+        return down or self._queue.settled(until)
+
+    def replay(self, call: str, number: int) -> None:
+        """Sends an event again that a person asked for; it is pending on disk again."""
+        if self.disabled or self._queue.holds(call, number):
+            return
+        if any(stretch.after < number <= stretch.upto for stretch in self._unread):
+            return
+        self._queue.restore(call, number, 0, self._loop.time())
+        self._pump()
 
     async def stop(self) -> None:
         """Ends the requests in flight; what they carried is sent again after the next start."""
@@ -208,7 +233,7 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._sender.close()
+        await self._outlet.close()
         if self._loose:
             self._log.error("events that were never on disk are lost", events=len(self._loose))
 
@@ -267,7 +292,7 @@ class Worker:
             return
         before = self._queue.expired
         now = self._loop.time()
-        while work := self._queue.next(now):
+        while work := self._next(now):
             task = self._loop.create_task(self._send(work))
             self._requests.add(task)
             task.add_done_callback(self._requests.discard)
@@ -276,8 +301,19 @@ class Worker:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if (wake := self._queue.wake_at()) is not None:
+        wake = self._queue.wake_at()
+        if self._health.state is State.DOWN and self._queue.waiting and not self._queue.in_flight:
+            wake = max(self._health.probe_at, now)
+        if wake is not None:
             self._timer = self._loop.call_at(wake, self._pump)
+
+    def _next(self, now: float) -> Work[Event] | None:
+        if self._queue.in_flight >= self._health.room(now):
+            return None
+        work = self._queue.next(now)
+        if work is None and self._health.state is State.DOWN:
+            work = self._queue.early()
+        return work
 
     async def _send(self, work: Work[Event]) -> None:
         try:
@@ -296,9 +332,10 @@ class Worker:
 
     async def _send_partial(self, event: Event) -> None:
         limit = min(self._endpoint.timeout_seconds, self._partial_seconds)
-        outcome = await self._sender.post(event.id, event.wire(), limit)
+        outcome = await self._outlet.send(Message(event.id, event.call.id, event.type, event.wire()), limit)
         self._tell(event.type, outcome)
         if outcome.result == "delivered":
+            self._succeeded()
             self._observer.delivered(self.name, event, self._clock())
         elif outcome.result == "gone":
             self._disable()
@@ -317,33 +354,63 @@ class Worker:
             self._queue.delivered(work.call)
             return
         row, event = found
-        outcome = await self._sender.post(row.id, row.body, self._endpoint.timeout_seconds)
+        outcome = await self._outlet.send(Message(row.id, row.call, row.type, row.body), self._endpoint.timeout_seconds)
         self._tell(row.type, outcome)
         attempts = work.attempts + 1
         if outcome.result == "delivered":
             self._outbox.delivered(row.number, self.name, attempts, self._clock())
             self._close(work)
-            if event := event or _parsed(row):
+            self._succeeded()
+            if event := event or parsed(row):
                 self._observer.delivered(self.name, event, self._clock())
-            return
-        wait = retry.wait(self._endpoint.retry_seconds, attempts, random.random(), outcome.retry_after)  # noqa: S311
-        report = self._log.bind(event=row.id, call=row.call, type=row.type, attempts=attempts, reason=outcome.text)
-        if outcome.result == "gone":
+        elif outcome.result == "gone":
             self._outbox.retry(row.number, self.name, attempts, self._clock())
             self._queue.retry(work.call, self._loop.time())
             self._disable()
-        elif wait is None:
-            report.error("an event is a dead letter")
-            self._outbox.dead(row.number, self.name, attempts, self._clock())
-            self._close(work)
-            self._observer.dead_letter(self.name, row.type)
         else:
-            report.warning("an event was not taken; it is sent again", seconds=round(wait, 3))
-            self._outbox.retry(row.number, self.name, attempts, self._clock() + wait)
-            self._queue.retry(work.call, self._loop.time() + wait)
+            self._failed(work, row, outcome, attempts)
             if row.number not in self._loose and len(self._held) > BODIES_LIMIT // 2:
                 # room for events that can go now
                 self._held.pop(row.number, None)
+
+    def _succeeded(self) -> None:
+        if self._health.success():
+            self._log.info("the endpoint is back", waiting=self._queue.waiting)
+            self._queue.release()
+
+    def _failed(self, work: Work[Event], row: Row, outcome: Outcome, attempts: int) -> None:
+        now, draw = self._loop.time(), random.random()  # noqa: S311
+        fell = self._health.failure(work.call, now, draw, outcome.retry_after)
+        if self._health.state is State.DOWN:
+            wait = retry.wait(self._endpoint.retry_seconds[-1:] or [60.0], 1, draw, outcome.retry_after) or 0.0
+            self._queue.retry(work.call, now + wait, counted=False, firm=outcome.retry_after is not None)
+            if fell:
+                self._log.error("the endpoint is down; it is tried now and then", reason=outcome.text)
+            self._expire()
+            return
+        wait_or_never = retry.wait(self._endpoint.retry_seconds, attempts, draw, outcome.retry_after)
+        report = self._log.bind(event=row.id, call=row.call, type=row.type, attempts=attempts, reason=outcome.text)
+        if wait_or_never is None or (work.after_dead and attempts >= AFTER_DEAD):
+            report.error("an event is a dead letter")
+            self._outbox.dead(row.number, self.name, attempts, self._clock())
+            self._close(work, dead=True)
+            self._observer.dead_letter(self.name, row.type)
+        else:
+            report.warning("an event was not taken; it is sent again", seconds=round(wait_or_never, 3))
+            self._outbox.retry(row.number, self.name, attempts, self._clock() + wait_or_never)
+            self._queue.retry(work.call, now + wait_or_never, firm=outcome.retry_after is not None)
+
+    def _expire(self) -> None:
+        """Makes dead letters of what has waited for the endpoint for as long as a whole schedule."""
+        wall = self._clock()
+        gone = self._queue.expire(int((wall - sum(self._endpoint.retry_seconds)) * 1e6))
+        for number in gone:
+            held = self._held.pop(number, None)
+            self._loose.discard(number)
+            self._outbox.dead(number, self.name, 0, wall)
+            self._observer.dead_letter(self.name, held[0].type if held else "")
+        if gone:
+            self._log.error("events are dead letters: the endpoint was down for too long", events=len(gone))
 
     async def _fetch(self, work: Work[Event]) -> tuple[Row, Event | None] | None:
         rows = await self._outbox.events(self._queue.upcoming(work.call, PREFETCH))
@@ -352,10 +419,10 @@ class Worker:
                 self._held.setdefault(row.number, (row, None))
         return self._held.get(work.number)
 
-    def _close(self, work: Work[Event]) -> None:
+    def _close(self, work: Work[Event], *, dead: bool = False) -> None:
         self._held.pop(work.number, None)
         self._loose.discard(work.number)
-        self._queue.delivered(work.call)
+        self._queue.delivered(work.call, dead=dead)
 
     def _disable(self) -> None:
         if self.disabled:
@@ -386,7 +453,7 @@ class Worker:
             self._drop("transcript.partial", "superseded")
 
 
-def _parsed(row: Row) -> Event | None:
+def parsed(row: Row) -> Event | None:
     """Reads a stored event; None for one that an earlier version stored in another shape."""
     try:
         return Event.from_wire(row.body)

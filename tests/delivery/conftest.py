@@ -35,6 +35,9 @@ class Calls:
         self.seqs[call] = self.seqs.get(call, 0) + 1
         return self.seqs[call]
 
+    def event(self, call: str, data) -> Event:
+        return self._event(call, self._next(call), data)
+
     def held(self, call: str) -> Event:
         return self._event(call, self._next(call), CallUpdated(leg="caller", change="held"))
 

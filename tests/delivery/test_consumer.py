@@ -21,7 +21,7 @@ async def post(secret):
 
         async def send(url, event, *, key=None, body=None):
             body = event.wire() if body is None else body
-            headers = signing.headers(key or signing.key_of(secret), "id1", int(time.time()), body)
+            headers = signing.headers([signing.signer(key or secret)], "id1", int(time.time()), body)
             async with session.post(url, data=body, headers=headers) as response:
                 return response.status, await response.text()
 
@@ -65,7 +65,7 @@ async def test_a_partial_must_carry_the_number_of_the_event_before_it(consumer, 
 
 async def test_what_is_not_authentic_or_no_event_is_refused(consumer, calls, post):
     url, peer, received = await consumer()
-    assert await post(url, calls.held("c1"), key=bytes(32)) == (401, "no signature fits")
+    assert await post(url, calls.held("c1"), key="whsec_" + "A" * 32) == (401, "no signature fits")
     assert await post(url, None, body=b"[1, 2]") == (400, "not an event")
     assert await post(url, None, body=b"{") == (400, "not an event")
     assert (peer.summary.bad_signature, peer.summary.malformed, received) == (1, 2, [])

@@ -1,3 +1,5 @@
+import itertools
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -38,6 +40,40 @@ def test_a_waiting_retry_takes_no_place_and_keeps_its_call_in_order():
     assert take_all(queue, 9.9) == []
     work = queue.next(10)
     assert (work.number, work.attempts) == (1, 1)
+
+
+def test_an_event_behind_a_dead_letter_knows_it_until_one_is_taken():
+    queue = Queue(concurrency=1)
+    for number in (1, 2, 3):
+        queue.add("a", number, committed=True)
+    assert not queue.next(0).after_dead
+    queue.delivered("a", dead=True)
+    assert queue.next(0).after_dead
+    queue.delivered("a")
+    assert not queue.next(0).after_dead
+
+
+def test_release_leaves_those_waiting_for_whom_the_consumer_named_a_time():
+    queue = Queue(concurrency=4)
+    for number, call in enumerate("ab", 1):
+        queue.add(call, number, committed=True)
+        queue.next(0)
+    queue.retry("a", due=50, firm=True)
+    queue.retry("b", due=90)
+    queue.release()
+    assert take_all(queue, 1) == [("b", 2)]
+    assert queue.wake_at() == 50
+
+
+def test_the_first_in_time_can_go_early():
+    queue = Queue(concurrency=4)
+    for number, call in enumerate("abc", 1):
+        queue.add(call, number, committed=True)
+        queue.next(0)
+        queue.retry(call, due=100 - number)
+    assert queue.early().number == 3
+    assert queue.next(0) is None
+    assert queue.early().number == 2
 
 
 def test_attempts_are_those_of_the_event_at_the_head():
@@ -163,6 +199,7 @@ class Endpoint(RuleBasedStateMachine):
         self.uncommitted: dict[int, str] = {}
         self.flying: dict[str, int] = {}
         self.not_before: dict[str, float] = {}
+        self.firm: set[str] = set()
         self.attempts: dict[int, int] = {}
         self.partials: dict[str, list[tuple[float, int]]] = {}
 
@@ -224,13 +261,49 @@ class Endpoint(RuleBasedStateMachine):
             self.partials[work.call] = [item for item in self.partials[work.call] if item[2] != leg]
         self.flying[work.call] = work.number
 
+    @rule()
+    def send_before_its_time(self):
+        work = self.queue.early()
+        if work is None:
+            assert len(self.flying) == 2 or all(
+                due <= self.now for call, due in self.not_before.items() if self.waits(call)
+            )
+            return
+        assert work.number == self.expected[work.call][0]
+        assert work.call not in self.flying
+        self.not_before.pop(work.call, None)
+        self.firm.discard(work.call)
+        self.flying[work.call] = work.number
+
+    def waits(self, call):
+        return self.expected.get(call) and call not in self.flying
+
+    @rule()
+    def release(self):
+        self.queue.release()
+        self.not_before = {call: due for call, due in self.not_before.items() if call in self.firm}
+
+    @rule(data=st.data())
+    def expire(self, data):
+        before = data.draw(st.integers(0, self.number))
+        gone = set(self.queue.expire(before))
+        for call, numbers in self.expected.items():
+            flying = [self.flying[call]] if self.flying.get(call) else []
+            waiting = numbers[len(flying) :]
+            old = list(itertools.takewhile(lambda one: one < before and one not in self.uncommitted, waiting))
+            assert gone & set(numbers) == set(old)
+            self.expected[call] = flying + waiting[len(old) :]
+            if not self.expected[call]:
+                self.not_before.pop(call, None)
+
     @precondition(lambda self: self.flying)
-    @rule(data=st.data(), wait=st.none() | st.floats(0, 5))
-    def answer(self, data, wait):
+    @rule(data=st.data(), wait=st.none() | st.floats(0, 5), firm=st.booleans())
+    def answer(self, data, wait, firm):
         call = data.draw(st.sampled_from(sorted(self.flying)))
         number = self.flying.pop(call)
         if number and wait is not None:
-            self.queue.retry(call, self.now + wait)
+            self.queue.retry(call, self.now + wait, firm=firm)
+            (self.firm.add if firm else self.firm.discard)(call)
             self.attempts[number] = self.attempts.get(number, 0) + 1
             self.not_before[call] = self.now + wait
         else:

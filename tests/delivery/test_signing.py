@@ -3,6 +3,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
@@ -11,6 +12,10 @@ from gateway.delivery import signing
 
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
+OTHER = "whsec_" + base64.b64encode(bytes(32)).decode()
+SIGNERS, VERIFIERS = [signing.signer(SECRET)], [signing.verifier(SECRET)]
+SEED = bytes(range(32))
+PRIVATE = "whsk_" + base64.b64encode(SEED).decode()
 NOW = 1_700_000_000
 
 
@@ -25,7 +30,7 @@ def test_the_specifications_own_example():
 def test_the_official_library_verifies_ours(body, message_id):
     raw = json.dumps(body).encode()
     now = int(datetime.now(UTC).timestamp())
-    assert Webhook(SECRET).verify(raw, signing.headers(KEY, message_id, now, raw)) == body
+    assert Webhook(SECRET).verify(raw, signing.headers(SIGNERS, message_id, now, raw)) == body
 
 
 @given(text=st.text())
@@ -33,16 +38,16 @@ def test_ours_verifies_the_official_library(text):
     body = json.dumps({"text": text}, ensure_ascii=True)
     signature = Webhook(SECRET).sign("m1", datetime.fromtimestamp(NOW, UTC), body)
     headers = {"webhook-id": "m1", "webhook-timestamp": str(NOW), "webhook-signature": signature}
-    signing.verify(KEY, headers, body.encode(), NOW)
+    signing.verify(VERIFIERS, headers, body.encode(), NOW)
 
 
 @pytest.mark.parametrize("change", ["webhook-id", "webhook-timestamp", "body", "key"])
 def test_a_change_anywhere_breaks_the_signature(change):
-    headers, body, key = signing.headers(KEY, "m1", NOW, b"{}"), b"{}", KEY
+    headers, body, key = signing.headers(SIGNERS, "m1", NOW, b"{}"), b"{}", VERIFIERS
     if change == "body":
         body = b"{ }"
     elif change == "key":
-        key = bytes(32)
+        key = [signing.verifier(OTHER)]
     else:
         headers[change] = {"webhook-id": "m2", "webhook-timestamp": str(NOW + 1)}[change]
     with pytest.raises(signing.SigningError, match="no signature fits"):
@@ -50,34 +55,34 @@ def test_a_change_anywhere_breaks_the_signature(change):
 
 
 def test_one_of_several_signatures_is_enough():
-    headers = signing.headers(KEY, "m1", NOW, b"{}")
+    headers = signing.headers(SIGNERS, "m1", NOW, b"{}")
     headers["webhook-signature"] = f"v1a,xyz v1,AAAA {headers['webhook-signature']}"
-    signing.verify(KEY, headers, b"{}", NOW)
+    signing.verify(VERIFIERS, headers, b"{}", NOW)
 
 
 @pytest.mark.parametrize(("off", "good"), [(300, True), (-300, True), (301, False), (-301, False)])
 def test_the_timestamp_may_be_five_minutes_off(off, good):
-    headers = signing.headers(KEY, "m1", NOW, b"{}")
+    headers = signing.headers(SIGNERS, "m1", NOW, b"{}")
     if good:
-        signing.verify(KEY, headers, b"{}", NOW + off)
+        signing.verify(VERIFIERS, headers, b"{}", NOW + off)
     else:
         with pytest.raises(signing.SigningError, match="more than 300 s off"):
-            signing.verify(KEY, headers, b"{}", NOW + off)
+            signing.verify(VERIFIERS, headers, b"{}", NOW + off)
 
 
 @pytest.mark.parametrize("missing", [signing.ID, signing.TIMESTAMP, signing.SIGNATURE])
 def test_a_missing_header_is_named(missing):
-    headers = signing.headers(KEY, "m1", NOW, b"{}")
+    headers = signing.headers(SIGNERS, "m1", NOW, b"{}")
     del headers[missing]
     with pytest.raises(signing.SigningError, match=missing):
-        signing.verify(KEY, headers, b"{}", NOW)
+        signing.verify(VERIFIERS, headers, b"{}", NOW)
 
 
 @pytest.mark.parametrize("stamp", ["", "soon", "-1", "1e9", "١٢٣"])
 def test_a_timestamp_that_is_no_number(stamp):
-    headers = {**signing.headers(KEY, "m1", NOW, b"{}"), signing.TIMESTAMP: stamp}
+    headers = {**signing.headers(SIGNERS, "m1", NOW, b"{}"), signing.TIMESTAMP: stamp}
     with pytest.raises(signing.SigningError, match="not a number"):
-        signing.verify(KEY, headers, b"{}", NOW)
+        signing.verify(VERIFIERS, headers, b"{}", NOW)
 
 
 @pytest.mark.parametrize("size", [24, 64])
@@ -100,3 +105,51 @@ def test_a_bad_secret_is_refused_without_being_repeated(secret, fault):
     with pytest.raises(signing.SigningError, match=fault) as caught:
         signing.key_of(secret)
     assert "not base64!" not in str(caught.value)
+
+
+@given(body=st.binary(max_size=200), message_id=st.from_regex(r"[a-z0-9-]{1,40}", fullmatch=True))
+def test_ed25519_signatures_fit_the_public_key_and_no_other_message(body, message_id):
+    headers = signing.headers([signing.signer(PRIVATE)], message_id, NOW, body)
+    assert headers["webhook-signature"].startswith("v1a,")
+    public = [signing.verifier(signing.public_key(PRIVATE))]
+    signing.verify(public, headers, body, NOW)
+    # the raw ed25519 of the library, over the content that the specification names
+    key = Ed25519PrivateKey.from_private_bytes(SEED).public_key()
+    signature = base64.b64decode(headers["webhook-signature"].removeprefix("v1a,"))
+    key.verify(signature, f"{message_id}.{NOW}.".encode() + body)
+    with pytest.raises(signing.SigningError, match="no signature fits"):
+        signing.verify(public, headers, body + b" ", NOW)
+
+
+def test_a_private_key_may_carry_its_public_half():
+    public = Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes_raw()
+    whole = "whsk_" + base64.b64encode(SEED + public).decode()
+    assert signing.public_key(whole) == signing.public_key(PRIVATE) == "whpk_" + base64.b64encode(public).decode()
+
+
+def test_while_secrets_rotate_every_consumer_finds_its_signature():
+    body = b'{"a": 1}'
+    now = int(datetime.now(UTC).timestamp())
+    signers = [signing.signer(secret) for secret in (SECRET, OTHER, PRIVATE)]
+    headers = signing.headers(signers, "m1", now, body)
+    assert Webhook(SECRET).verify(body, headers) == Webhook(OTHER).verify(body, headers) == {"a": 1}
+    for secret in (SECRET, OTHER, signing.public_key(PRIVATE)):
+        signing.verify([signing.verifier(secret)], headers, body, now)
+    with pytest.raises(signing.SigningError, match="no signature fits"):
+        signing.verify([signing.verifier("whsec_" + "B" * 32)], headers, body, now)
+
+
+def test_a_symmetric_signature_does_not_pass_for_an_asymmetric_one():
+    headers = signing.headers([signing.signer(PRIVATE)], "m1", NOW, b"{}")
+    headers["webhook-signature"] = headers["webhook-signature"].replace("v1a,", "v1,")
+    with pytest.raises(signing.SigningError, match="no signature fits"):
+        signing.verify([signing.verifier(signing.public_key(PRIVATE))], headers, b"{}", NOW)
+
+
+@pytest.mark.parametrize(
+    ("secret", "fault"),
+    [("whsk_", "0 bytes"), ("whsk_!", "not base64"), ("whsk_" + "A" * 8, "6 bytes; 32 or 64"), ("other", "whsec_")],
+)
+def test_an_unusable_private_key_is_refused(secret, fault):
+    with pytest.raises(signing.SigningError, match=fault):
+        signing.signer(secret)

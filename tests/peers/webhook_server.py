@@ -1,0 +1,88 @@
+"""A webhook consumer in a process of its own that costs little: it answers after a set latency and checks the order.
+
+``python -m tests.peers.webhook_server SECRET LATENCY_SECONDS [PORT]`` prints its port, and at the
+end of its input a summary as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+import time
+from typing import cast
+
+import uvloop
+
+from gateway.delivery import signing
+
+LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+FIELDS = re.compile(rb"^([^:\r\n]+): *([^\r\n]*)\r$", re.MULTILINE)
+ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+class Server(asyncio.Protocol):
+    """One connection; requests come one after the other."""
+
+    verifiers: list[signing.Verifier] = []  # noqa: RUF012
+    latency = 0.0
+    last: dict[str, int] = {}  # noqa: RUF012 (one process, one consumer)
+    count = duplicates = gaps = forged = open_now = most_open = 0
+    arrivals: list[float] = []  # noqa: RUF012
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        head, blank, rest = self.buffer.partition(b"\r\n\r\n")
+        if not blank:
+            return
+        length = LENGTH.search(head)
+        size = int(length[1]) if length else 0
+        if len(rest) < size:
+            return
+        body, self.buffer = rest[:size], rest[size:]
+        Server.open_now += 1
+        Server.most_open = max(Server.most_open, Server.open_now)
+        self._check(head, body)
+        asyncio.get_running_loop().call_later(self.latency, self._answer)
+
+    def _answer(self) -> None:
+        Server.open_now -= 1
+        self.transport.write(ANSWER)
+
+    def _check(self, head: bytes, body: bytes) -> None:
+        Server.count += 1
+        Server.arrivals.append(time.time())
+        fields = {name.decode().lower(): value.decode() for name, value in FIELDS.findall(head + b"\r")}
+        try:
+            signing.verify(self.verifiers, fields, body, time.time())
+        except signing.SigningError:
+            Server.forged += 1
+        event = json.loads(body)
+        call, seq = event["call"]["id"], event["seq"]
+        last = self.last.get(call, 0)
+        Server.duplicates += seq <= last
+        Server.gaps += seq > last + 1
+        self.last[call] = max(seq, last)
+
+
+async def main() -> None:
+    Server.verifiers, Server.latency = [signing.verifier(sys.argv[1])], float(sys.argv[2])
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Server, "127.0.0.1", int(sys.argv[3]) if len(sys.argv) > 3 else 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+    rates: dict[int, int] = {}
+    for at in Server.arrivals:
+        rates[int(at * 10)] = rates.get(int(at * 10), 0) + 1
+    first = min(rates, default=0)
+    summary = {name: getattr(Server, name) for name in ("count", "duplicates", "gaps", "forged", "most_open")}
+    print(json.dumps({**summary, "by_100_ms": {step - first: rates[step] for step in sorted(rates)}}), flush=True)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
