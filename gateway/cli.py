@@ -19,6 +19,8 @@ MODULES = {
     "asr-server": ("gateway.asr.embedded.__main__", "serve the embedded recogniser with Palatine's protocol"),
     "fake-asr": ("gateway.asr.fake.command", "serve a test recogniser that makes every fault when told to"),
     "consume": ("gateway.delivery.consumer", "receive webhooks, verify and print them"),
+    "webhooks": ("gateway.delivery.command", "list, show, replay and verify what was delivered"),
+    "export": ("gateway.transcripts.command", "write the transcript of a finished call"),
     "demo": ("gateway.demo", "show the whole way of a call on this machine, from the INVITE to the webhook"),
 }
 

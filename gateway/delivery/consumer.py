@@ -85,7 +85,8 @@ class Consumer:
         on_event: Called with each event accepted for the first time and the time of its arrival in seconds since the
             epoch.
         answer: Decides how an authentic event is answered; all get 204 without it.
-        path: A file that each accepted event is appended to, as a line ``{"received": SECONDS, "event": …}``.
+        path: A file that each accepted event is appended to, as a line ``{"received": SECONDS, "headers":
+            {…}, "body": "…"}``; ``asr-gateway webhooks verify`` checks it.
 
     Attributes:
         summary: What came so far.
@@ -163,12 +164,12 @@ class Consumer:
         if answer.delay:
             await asyncio.sleep(answer.delay)
         if 200 <= answer.status < 300:
-            self._accept(event, arrived)
+            self._accept(event, arrived, request.headers, body)
         else:
             self.summary.refused += 1
         return web.Response(status=answer.status, headers=answer.headers)
 
-    def _accept(self, event: Event, arrived: float) -> None:
+    def _accept(self, event: Event, arrived: float, headers: Mapping[str, str], body: bytes) -> None:
         if event.id in self._ids:
             self.summary.duplicates += 1
             return
@@ -187,7 +188,8 @@ class Consumer:
         if len(self._seqs) > CALLS_LIMIT:
             self._seqs.popitem(last=False)
         if self._file is not None:
-            line = {"received": arrived, "event": json.loads(event.wire())}
+            kept = {name: headers[name] for name in (signing.ID, signing.TIMESTAMP, signing.SIGNATURE)}
+            line = {"received": arrived, "headers": kept, "body": body.decode()}
             self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
             self._file.flush()
         if self._on_event is not None:

@@ -178,16 +178,24 @@ class Queue(Generic[P]):
             self._tidy(call, lane)
         return None
 
-    def early(self) -> Work[P] | None:
-        """Takes the request that would be next, before its time; None when nothing waits or nothing more may fly."""
-        while self._due and self.in_flight < self._concurrency:
+    def early(self, now: float) -> Work[P] | None:
+        """Takes the next request; where none may go now, the one that would be next, before its time.
+
+        Args:
+            now: Seconds on the clock of ``next``.
+
+        Returns:
+            It, or None when nothing waits that is committed, or nothing more may fly.
+        """
+        work = self.next(now)
+        while work is None and self._due and self.in_flight < self._concurrency:
             due, _, call = heapq.heappop(self._due)
             lane = self._lanes.get(call)
             if lane is not None and lane.due == due:
                 lane.due = None
                 self._wake(call, lane)
-                return self.next(due) if self._ready else None
-        return None
+                work = self.next(now)
+        return work
 
     def release(self) -> None:
         """Lets every lane go that waits for its next attempt, but those for whom the consumer named a time."""

@@ -310,10 +310,7 @@ class Worker:
     def _next(self, now: float) -> Work[Event] | None:
         if self._queue.in_flight >= self._health.room(now):
             return None
-        work = self._queue.next(now)
-        if work is None and self._health.state is State.DOWN:
-            work = self._queue.early()
-        return work
+        return self._queue.early(now) if self._health.state is State.DOWN else self._queue.next(now)
 
     async def _send(self, work: Work[Event]) -> None:
         try:
