@@ -151,8 +151,8 @@ class CallStarted(_Model):
 class CallUpdated(_Model):
     """What changed on a call.
 
-    A leg was added or ended, held or resumed by its peer; its audio and keys began or ended to be withheld; the recording
-    metadata says anew who speaks on it; or the call was labelled.
+    A leg was added or ended, held or resumed by its peer; its audio and keys began or ended to be withheld; the
+    recording metadata says anew who speaks on it; or the call was labelled.
 
     Attributes:
         leg: The leg's name; None when the call as a whole changed.
