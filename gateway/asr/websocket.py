@@ -95,6 +95,12 @@ class WebSocket(asyncio.Protocol):
             self._core.send_binary(payload)
             self._flush()
 
+    def send_text(self, message: str) -> None:
+        """Sends one text message; does nothing on a connection that is not open."""
+        if self._core.state is State.OPEN:
+            self._core.send_text(message.encode())
+            self._flush()
+
     def close(self) -> None:
         """Starts the closing handshake; ``closed`` follows."""
         if self._core.state is State.OPEN:

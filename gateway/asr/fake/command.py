@@ -14,8 +14,10 @@ from pathlib import Path
 from gateway.asr.fake.core import Core, FakeSession, Latency, Options
 from gateway.asr.fake.faults import FaultError, FaultPlan, parse
 from gateway.asr.fake.pcm import SAMPLE_RATE
-from gateway.asr.fake.server import WEBSOCKETS, FakeServer, Tls
+from gateway.asr.fake.server import GRPC, WEBSOCKETS, FakeServer, Tls
 from gateway.asr.fake.words import code_of, say
+
+PROTOCOLS = (*WEBSOCKETS, *GRPC)
 
 EPILOG = """\
 The words that it understands are pairs of tones: `asr-gateway fake-asr --write words.wav w1 w2 - w3` says them in a
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
-    for name in WEBSOCKETS:
+    for name in PROTOCOLS:
         parser.add_argument(f"--{name}", metavar="PORT", type=int, help=f"serve {name}'s protocol; 0 for any port")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), type=Path, help="PEM files: serve with TLS")
@@ -77,14 +79,20 @@ def run(args: argparse.Namespace) -> int:
         idle_seconds=args.idle_seconds,
         starts_per_second=args.starts_per_second,
     )
-    ports = {name: getattr(args, name) for name in WEBSOCKETS if getattr(args, name) is not None}
+    chosen = {name: getattr(args, name.replace("-", "_")) for name in PROTOCOLS}
+    ports = {name: port for name, port in chosen.items() if port is not None}
     if not ports:
-        print(f"asr-gateway fake-asr: name a protocol: --{' PORT, --'.join(WEBSOCKETS)} PORT", file=sys.stderr)
+        print(f"asr-gateway fake-asr: name a protocol: --{' PORT, --'.join(PROTOCOLS)} PORT", file=sys.stderr)
         return 2
     try:
         uvloop.run(_serve(Core(options, args.seed), ports, args.host, Tls(*args.tls) if args.tls else None))
     except OSError as error:
         print(f"asr-gateway fake-asr: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        print(
+            f"asr-gateway fake-asr: {error.name} is not installed: pip install 'asr-gateway[yandex]'", file=sys.stderr
+        )
         return 1
     return 0
 

@@ -8,18 +8,26 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.asr.fake.core import Core
+from gateway.asr.fake.deepgram import DeepgramSocket
 from gateway.asr.fake.palatine import PalatineSocket
 from gateway.asr.fake.socket import ServerSocket
 from gateway.asr.fake.vosk import VoskSocket
+
+if TYPE_CHECKING:
+    import grpc.aio
 
 RECEIVE_BUFFER = 16384  # bytes; small, so that a slow reader is soon felt by the sender
 
 WEBSOCKETS: dict[str, tuple[Callable[[Core], ServerSocket], str]] = {
     "palatine": (PalatineSocket, "/api/v1/stream/asr"),
     "vosk": (VoskSocket, "/"),
+    "deepgram": (DeepgramSocket, "/v1/listen"),
 }
+# Over gRPC; these need the extra "yandex".
+GRPC = ("yandex-v3", "yandex-v2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +56,22 @@ class FakeServer:
         self._host = host
         self._tls = tls
         self._servers: list[asyncio.Server] = []
+        self._grpc: list[grpc.aio.Server] = []
         self._sockets: set[ServerSocket] = set()
 
     async def serve(self, protocol: str, port: int = 0) -> str:
-        """Serves a WebSocket protocol.
+        """Serves a protocol.
 
         Returns:
-            Its URL.
+            Its URL; ``HOST:PORT`` for gRPC.
 
         Raises:
             KeyError: There is no such protocol.
+            ModuleNotFoundError: It needs a package that is not installed.
             OSError: The port is taken.
         """
+        if protocol in GRPC:
+            return await self._serve_grpc(protocol, port)
         make, path = WEBSOCKETS[protocol]
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         listening = socket.socket(family, socket.SOCK_STREAM)
@@ -91,9 +103,33 @@ class FakeServer:
             server.close()
         for connection in self._sockets:
             connection.drop()
+        await asyncio.gather(*(server.stop(None) for server in self._grpc))
+        self._grpc.clear()
         self._servers.clear()
         self._sockets.clear()
         await asyncio.sleep(0)
+
+    async def _serve_grpc(self, protocol: str, port: int) -> str:
+        import grpc
+        import grpc.aio
+
+        from gateway.asr.fake import yandex
+
+        server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+        yandex.add(protocol, self.core, server)
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        try:
+            if self._tls is None:
+                bound = server.add_insecure_port(f"{host}:{port}")
+            else:
+                pair = (self._tls.key.read_bytes(), self._tls.certificate.read_bytes())
+                bound = server.add_secure_port(f"{host}:{port}", grpc.ssl_server_credentials([pair]))
+        except RuntimeError as error:
+            raise OSError(f"{host}:{port} cannot be listened at: {error}") from error
+        await server.start()
+        self._grpc.append(server)
+        self.urls[protocol] = f"{host}:{bound}"
+        return self.urls[protocol]
 
     def _context(self) -> ssl.SSLContext | None:
         if self._tls is None:
