@@ -4,7 +4,7 @@ export PYTHON
 CONFIG ?= config/gateway.toml
 ARGS ?=
 
-.PHONY: demo run test lint bench pjsip clean lock prove-first-call
+.PHONY: demo run test lint bench pjsip clean lock prove-first-call prove-sip
 
 demo: ## one call on this machine, from the INVITE to the signed webhook; ARGS=--json for the summary alone
 	@deploy/setup.sh run
@@ -29,6 +29,10 @@ lint:
 prove-first-call: ## the claims of the first call, as one table
 	@deploy/setup.sh test
 	.venv/bin/python -m pytest tests/integration/test_prompts.py tests/integration/test_faults.py
+
+prove-sip: ## the claims of the SIP side, as one table: real peers, crashes, load (some minutes)
+	@deploy/setup.sh test
+	.venv/bin/python -m pytest tests/prove/sip tests/integration/test_asterisk.py tests/integration/test_registration.py
 
 bench: ## the figures of the README
 	@deploy/setup.sh test

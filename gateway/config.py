@@ -284,6 +284,8 @@ class Calls(Section):
             leg is named by the participant's own address or name.
         headers: Headers of the INVITE that go into the events.
         rtp_timeout_seconds: A leg that is not on hold and gets no RTP for so long ends; 0 for never.
+        lost_seconds: A leg whose dialog was lost with the signalling process goes on by its RTP, and ends when it gets
+            none for so long, on hold or not.
         linger_seconds: How long a grouped call waits for another leg after the last one ended.
         drain_seconds: How long calls that are up may go on after the gateway was asked to stop.
         pause_code: Keys (RFC 4733) on a leg from which on its audio and keys are withheld from recogniser, store, log
@@ -297,6 +299,7 @@ class Calls(Section):
     roles: list[Role] = []
     headers: list[str] = []
     rtp_timeout_seconds: Annotated[float, Field(ge=0)] = 60.0
+    lost_seconds: Annotated[float, Field(gt=0)] = 10.0
     linger_seconds: Annotated[float, Field(ge=0)] = 0.5
     drain_seconds: Annotated[float, Field(ge=0)] = 30.0
     pause_code: Annotated[str, Field(pattern=r"^[0-9*#A-D]{0,16}$")] = ""

@@ -391,8 +391,9 @@ class Switchboard:
 
     def _silent(self, stream: _Stream, now: float) -> bool:
         """Whether a stream that should send gets no RTP any more."""
-        limit = self._settings.calls.rtp_timeout_seconds
-        if not limit or stream.leg is None or (stream.leg.held and not stream.dialog.signalling_lost):
+        calls, lost = self._settings.calls, stream.dialog.signalling_lost
+        limit = calls.lost_seconds if lost else calls.rtp_timeout_seconds
+        if not limit or stream.leg is None or (stream.leg.held and not lost):
             return False
         heard = self._receiver.stats(stream.number).last_arrival / 1e9
         return now - max(heard, stream.since) > limit
