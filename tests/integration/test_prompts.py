@@ -30,14 +30,21 @@ async def speak(target: str, folder: Path, caller: str, prompts: list[Prompt], c
     payload_type = PAYLOAD_TYPES[codec]
     audio = encode(GAP.join(prompt.pcm() for prompt in prompts), codec)
     audio = audio[: len(audio) // 160 * 160]
-    sipp.write_capture(folder / f"{caller}.pcap", audio, payload_type=payload_type)
-    duration = len(audio) // 8 + 200
+    (folder / f"{caller}.raw").write_bytes(audio)
     scenario = folder / f"{caller}.xml"
-    text = SCENARIO.read_text().replace("DURATION", str(duration)).replace("[capture]", f"{folder}/{caller}.pcap")
-    scenario.write_text(text.replace("[payload]", str(payload_type)))
+    text = SCENARIO.read_text().replace("FILE", f"{caller}.raw").replace("PAYLOAD", str(payload_type))
+    scenario.write_text(text)
+    duration = len(audio) // 8 + 200
     port, media = free_port(), free_port() // 2 * 2
-    keys = {"caller": caller}
-    run = await sipp.run(scenario, target, port=port, media_port=media, keys=keys, give_up=duration // 1000 + 20)
+    run = await sipp.run(
+        scenario,
+        target,
+        port=port,
+        media_port=media,
+        keys={"caller": caller},
+        hold_ms=duration,
+        give_up=duration // 1000 + 20,
+    )
     assert run.passed, run.errors + run.messages[-3000:]
     return len(audio)
 

@@ -1,10 +1,9 @@
-"""sipp (Debian's sip-tester) as the PBX: runs scenarios, and writes the captures that they play as RTP."""
+"""sipp (Debian's sip-tester) as the PBX: runs scenarios. Their RTP is ``rtp_stream``, which needs no root."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-import struct
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +59,7 @@ async def run(
         user: User part of the request URI, ``[service]``.
         keys: Values for ``[NAME]`` in the scenario's messages.
         hold_ms: How long a ``<pause/>`` lasts.
-        folder: Where captures that the scenario names are looked for; None for the scenario's own folder.
+        folder: Where files that the scenario names are looked for; None for the scenario's own folder.
         transport: ``udp`` or ``tcp``.
         give_up: Seconds after which sipp gives up, with an error.
     """
@@ -91,36 +90,3 @@ async def run(
                 await process.wait()
         read = [path.read_text(errors="replace") if path.exists() else "" for path in (messages, errors)]
         return Run(process.returncode or 0, *read)
-
-
-def write_capture(path: Path, payload: bytes, *, payload_type: int, samples: int = 160, ssrc: int = 0x5EED) -> int:
-    """Writes G.711 bytes as a capture that ``play_pcap_audio`` sends packet by packet in real time.
-
-    Args:
-        path: The file.
-        payload: G.711; a last packet may be shorter.
-        payload_type: 8 for A-law, 0 for µ-law.
-        samples: In one packet.
-        ssrc: Of the stream.
-
-    Returns:
-        The number of packets.
-    """
-    with path.open("wb") as file:
-        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
-        count = 0
-        for first in range(0, len(payload), samples):
-            marker = 0x80 if first == 0 else 0
-            rtp = struct.pack(">BBHII", 0x80, marker | payload_type, count & 0xFFFF, first, ssrc)
-            frame = _ethernet(rtp + payload[first : first + samples])
-            microseconds = first * 125
-            file.write(struct.pack("<IIII", *divmod(microseconds, 1_000_000), len(frame), len(frame)) + frame)
-            count += 1
-    return count
-
-
-def _ethernet(data: bytes) -> bytes:
-    udp = struct.pack(">HHHH", 4000, 4000, 8 + len(data), 0) + data
-    addresses = bytes([127, 0, 0, 1]) * 2
-    ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0x4000, 64, 17, 0) + addresses
-    return bytes(12) + b"\x08\x00" + ip + udp
