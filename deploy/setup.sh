@@ -23,7 +23,7 @@ command -v "${CC:-cc}" >/dev/null || missing "there is no C compiler" "apt-get i
 
 if [ "$what" = test ]; then
     # sipp, recorded prompts with their texts, and what pjsua2 is built with
-    packages=(sip-tester asterisk-core-sounds-en asterisk-core-sounds-en-wav swig make g++ xz-utils libsrtp2-dev libssl-dev uuid-dev)
+    packages=(sip-tester baresip-core openssl asterisk-core-sounds-en asterisk-core-sounds-en-wav swig make g++ xz-utils libsrtp2-dev libssl-dev uuid-dev)
     absent=()
     for package in "${packages[@]}"; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || absent+=("$package")

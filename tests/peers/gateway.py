@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,8 @@ class GatewayProcess:
         answer: What the consumer answers; 204 to all when None.
         networks: Of the one peer.
         max_calls: As ``sip.max_calls``.
+        listen: Addresses beside its UDP one, as in ``sip.listen``.
+        peer: Further lines of the peer's section.
     """
 
     def __init__(
@@ -72,6 +74,8 @@ class GatewayProcess:
         answer: Callable[[events.Event], Answer] | None = None,
         networks: str = '["127.0.0.0/8"]',
         max_calls: int = 4,
+        listen: Sequence[str] = (),
+        peer: str = "",
     ) -> None:
         self.folder = folder
         self.sip_port = free_port()
@@ -80,8 +84,10 @@ class GatewayProcess:
         self.consumer = Consumer(SECRET, self._take, answer=answer)
         self._settings = settings
         self._asr = asr or f'[asr]\n[asr.embedded]\nlisten = "127.0.0.1:{free_port(socket.SOCK_STREAM)}"\n'
-        self._sip = f'listen = ["udp:127.0.0.1:{self.sip_port}"]\nmax_calls = {max_calls}\nretry_after = 7'
+        addresses = [f"udp:127.0.0.1:{self.sip_port}", *listen]
+        self._sip = f"listen = {json.dumps(addresses)}\nmax_calls = {max_calls}\nretry_after = 7"
         self._networks = networks
+        self._peer = peer
         self._changed = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
 
@@ -111,6 +117,7 @@ class GatewayProcess:
 [[sip.peers]]
 name = "pbx"
 networks = {self._networks}
+{self._peer}
 {self._asr}
 [delivery]
 database = "{self.folder}/outbox.db"
