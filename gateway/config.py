@@ -367,6 +367,15 @@ class Asr(Section):
         replay_seconds: Audio kept for a new session should the engine be lost; older audio is given up and reported.
         retry_first_seconds: Wait before the first new attempt; it doubles, with jitter, up to ``retry_max_seconds``.
         retry_max_seconds: The longest wait between attempts.
+        failover_seconds: An engine that has not come back after so long is replaced by the next in the list; one that
+            refuses for good at once. New calls begin with the first engine that is not known to fail.
+        stall_seconds: A session that takes no audio, or says nothing of so much speech, is lost.
+        catch_up_seconds: A backlog that has not drained after so long is given up but for its last 2 s, and reported.
+        rollover_window_seconds: So long before an engine's limit the next pause of speech moves to a new session.
+        rollover_margin_seconds: So long before the limit the move waits for no pause.
+        rollover_overlap_seconds: Audio that both sessions hear then, so that every word is whole in one of them.
+        idle_close_seconds: Without speech for so long, sessions of engines whose rule is to close are closed.
+        preroll_ms: Audio from before the first speech that such a session gets when it is opened again.
         routes: Who recognises which legs; the first that matches wins.
         engines: More engines, by name: ``kind`` and the settings of that kind.
     """
@@ -374,9 +383,17 @@ class Asr(Section):
     engine: Annotated[Names, NoDecode, Field(min_length=1)] = ("embedded",)
     connect_seconds: Annotated[float, Field(gt=0)] = 5.0
     finish_seconds: Annotated[float, Field(gt=0)] = 15.0
-    replay_seconds: Annotated[float, Field(ge=1, le=300)] = 30.0
+    replay_seconds: Annotated[float, Field(ge=1, le=300)] = 45.0
     retry_first_seconds: Annotated[float, Field(gt=0)] = 0.25
     retry_max_seconds: Annotated[float, Field(gt=0)] = 5.0
+    failover_seconds: Annotated[float, Field(ge=0)] = 10.0
+    stall_seconds: Annotated[float, Field(ge=1)] = 15.0
+    catch_up_seconds: Annotated[float, Field(ge=1)] = 30.0
+    rollover_window_seconds: Annotated[float, Field(ge=0)] = 30.0
+    rollover_margin_seconds: Annotated[float, Field(ge=1)] = 5.0
+    rollover_overlap_seconds: Annotated[float, Field(ge=0, le=5)] = 2.0
+    idle_close_seconds: Annotated[float, Field(ge=1)] = 20.0
+    preroll_ms: Annotated[int, Field(ge=0, le=5000)] = 600
     palatine: Palatine = Palatine()
     embedded: Embedded = Embedded()
     yandex: Yandex = Yandex()

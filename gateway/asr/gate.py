@@ -14,6 +14,8 @@ from enum import Enum
 FAILURES_TO_OPEN = 5
 # A try that is still without an answer after so long does not keep others from trying (seconds).
 TRY_SECONDS = 10.0
+# After a refusal for good, one leg tries again so much later (seconds): the account may have been put right.
+CONDEMNED_SECONDS = 30.0
 
 
 class Breaker(Enum):
@@ -39,6 +41,7 @@ class Gate:
         state: The breaker's.
         starts: Sessions started so far.
         opened: How often the breaker opened.
+        verdict: While everybody would be refused for the same reason (a wrong token): its code and text.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Gate:
         self.state = Breaker.CLOSED
         self.starts = 0
         self.opened = 0
+        self.verdict: tuple[str, str] | None = None
 
     def ask(self, now: float) -> float:
         """Asks whether a session may be started.
@@ -70,7 +74,7 @@ class Gate:
             if now < self._until:
                 # spread over a while, so that those who wait do not all ask at once
                 return self._until - now + self._uniform(0.05, 0.5)
-            self.state = Breaker.TRYING
+            self.state, self.verdict = Breaker.TRYING, None
             self._until = now + TRY_SECONDS
         elif now < self._next_start:
             return max(self._next_start - now, self._uniform(0.0, 0.25))
@@ -81,6 +85,7 @@ class Gate:
     def succeeded(self) -> None:
         """A session was opened and its configuration taken."""
         self.state = Breaker.CLOSED
+        self.verdict = None
         self._failures = self._periods = 0
 
     def failed(self, now: float) -> None:
@@ -90,10 +95,19 @@ class Gate:
             self.opened += self.state is Breaker.CLOSED
             self._open(now)
 
-    def cancelled(self, now: float) -> None:
-        """A start that was booked is not tried, or its result is not awaited."""
+    def condemn(self, now: float, code: str, text: str) -> None:
+        """The endpoint refused for a reason that only a person can change; nobody need ask for a while."""
+        self.opened += self.state is Breaker.CLOSED
+        self.state, self._until, self.verdict = Breaker.OPEN, now + CONDEMNED_SECONDS, (code, text)
+
+    def cancelled(self) -> None:
+        """The result of a start is not awaited: another leg may try."""
         if self.state is Breaker.TRYING:
-            self.state, self._until = Breaker.OPEN, now
+            self.state, self._until = Breaker.OPEN, float("-inf")
+
+    def wait(self, now: float) -> float:
+        """Returns the seconds for which the breaker keeps everybody from trying; 0.0 where it does not."""
+        return 0.0 if self.state is Breaker.CLOSED else max(0.0, self._until - now)
 
     def _open(self, now: float) -> None:
         self.state = Breaker.OPEN

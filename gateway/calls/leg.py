@@ -205,9 +205,9 @@ class Leg:
         self.unrecognised.append((first, end))
         self.timeline.mark(Kind.UNRECOGNISED, first, end - first)
 
-    def asr_written(self, arrived: int, now: int) -> None:
+    def asr_written(self, arrived: int) -> None:
         """Audio was written."""
-        self._owner.leg_written(arrived, now)
+        self._owner.leg_written(arrived, time.monotonic_ns())
 
     def asr_degraded(self, failure: Failure, *, engine: str, retrying: bool) -> None:
         """The recogniser is gone."""

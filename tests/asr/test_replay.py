@@ -24,17 +24,50 @@ def test_what_is_settled_is_not_replayed() -> None:
     assert drain(buffer) == list(range(0, 8000, 800))
     buffer.settle(4000)
     assert buffer.rewind() == 4000
-    assert buffer.accounted == 4000
     assert drain(buffer) == list(range(4000, 8000, 800))
     assert (buffer.sent, buffer.given_up) == (8000, 0)
 
 
-def test_a_piece_that_is_settled_only_in_part_is_replayed_whole() -> None:
+def test_a_piece_that_is_settled_in_part_is_replayed_from_there() -> None:
     buffer = ReplayBuffer(80_000)
     buffer.append(piece(0))
     drain(buffer)
-    buffer.settle(799)
-    assert buffer.rewind() == 0
+    buffer.settle(500)
+    assert buffer.rewind() == 500
+    again = buffer.take()
+    assert again is not None
+    assert (again.first, len(again.payload)) == (500, 300)
+    assert buffer.sent == 800
+
+
+def test_what_a_lost_session_had_and_cannot_be_sent_again_is_named() -> None:
+    buffer = ReplayBuffer(1600)
+    for first in range(0, 3200, 800):
+        buffer.append(piece(first))
+        buffer.take()
+    assert buffer.lost() == [], "the session that has it is still there"
+    buffer.settle(400)
+    buffer.rewind()
+    assert buffer.lost() == [(400, 1600)]
+    assert buffer.given_up == 1200
+
+
+def test_pieces_are_joined_up_to_a_length_where_they_follow_each_other() -> None:
+    buffer = ReplayBuffer(80_000)
+    for first in (0, 800, 1600, 4000):
+        buffer.append(piece(first))
+    taken = [buffer.take(2000) for _ in range(3)]
+    assert [(one.first, len(one.payload)) for one in taken if one] == [(0, 1600), (1600, 800), (4000, 800)]
+
+
+def test_audio_without_speech_is_skimmed_without_being_missed() -> None:
+    buffer = ReplayBuffer(80_000)
+    for first in range(0, 4000, 800):
+        buffer.append(piece(first))
+    buffer.skim(1600)
+    assert (buffer.backlog, buffer.given_up) == (1600, 0)
+    buffer.give_up(0)
+    assert (buffer.lost(), buffer.given_up) == ([(2400, 4000)], 1600)
 
 
 def test_the_oldest_goes_when_it_is_full_and_is_counted() -> None:

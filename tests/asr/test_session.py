@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.asr.engine import Failure, Partial
+from gateway.asr.engine import Failure, Final, Partial, Refinement
 from gateway.asr.palatine import PalatineEngine
 from gateway.asr.replay import Piece
 from gateway.asr.session import LegRecognition, State, Summary
@@ -24,6 +24,7 @@ class Observer:
         self.degraded: list[tuple[str, bool]] = []
         self.recovered: list[int] = []
         self.written = 0
+        self.unrecognised: list[tuple[int, int]] = []
         self.summary: Summary | None = None
 
     def asr_started(self, _engine: str, origin: int, *, continues: bool) -> None:  # noqa: ARG002
@@ -33,9 +34,18 @@ class Observer:
     def asr_text(self, partial: Partial) -> None:
         self.texts[-1] = partial.text
 
-    def asr_written(self, arrived: int, now: int) -> None:
-        assert now >= arrived
+    def asr_written(self, arrived: int) -> None:
+        assert arrived
         self.written += 1
+
+    def asr_final(self, final: Final) -> None:
+        raise AssertionError(final)
+
+    def asr_refined(self, refinement: Refinement) -> None:
+        raise AssertionError(refinement)
+
+    def asr_unrecognised(self, first: int, end: int) -> None:
+        self.unrecognised.append((first, end))
 
     def asr_degraded(self, failure: Failure, *, engine: str, retrying: bool) -> None:  # noqa: ARG002
         self.degraded.append((failure.code, retrying))
