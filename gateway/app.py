@@ -21,11 +21,19 @@ from gateway.delivery.lock import LockedError
 from gateway.delivery.outbox import Outbox
 from gateway.delivery.store import OutboxError
 from gateway.delivery.webhooks import Deliverer
+from gateway.events import Event
 from gateway.media.receiver import Receiver
 from gateway.media.recording import Recorder
 from gateway.sip import messages
 from gateway.sip.link import LinkError, SignallingLink
 from gateway.telemetry.metrics import DeliveryMetrics, Metrics
+from gateway.telemetry.pulse import Pulse
+from gateway.web.board import Board
+from gateway.web.control import Control
+from gateway.web.feed import Feed
+from gateway.web.history import History
+from gateway.web.parts import Parts
+from gateway.web.server import WebServer
 
 log = structlog.get_logger()
 
@@ -48,6 +56,7 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._pulse = Pulse()
         self._metrics = Metrics()
         self._undo = contextlib.AsyncExitStack()
         self._stopping = asyncio.Event()
@@ -62,6 +71,9 @@ class Gateway:
         """
         try:
             await self._start()
+        except StartError:
+            await self._undo.aclose()
+            raise
         except (OSError, LinkError, LockedError, ModuleNotFoundError, EngineError, faults.StartError) as error:
             await self._undo.aclose()
             raise StartError(str(error)) from error
@@ -96,10 +108,14 @@ class Gateway:
         self._undo.callback(self._receiver.close)
         recorder = self._recorder()
         self._registry = Registry(
-            self._deliverer.publish, self._metrics, recorder=recorder, concealed=settings.media.conceal_ms > 0
+            self._publish, self._metrics, recorder=recorder, concealed=settings.media.conceal_ms > 0
         )
         self._switchboard = Switchboard(settings, engines, self._registry, self._receiver, self._metrics)
         self._undo.callback(self._switchboard.close)
+        self._control = Control(settings, self._registry, self._switchboard, engines, self._pulse, self._stopping.set)
+        self._control.waiting = lambda: self._deliverer.waiting
+        self._board = Board(Feed(), self._control)
+        self._control.feed = self._board.feed
         loop.add_reader(self._receiver.fileno(), self._switchboard.on_media)
         self._undo.callback(loop.remove_reader, self._receiver.fileno())
         ticker = loop.create_task(self._tick())
@@ -109,6 +125,8 @@ class Gateway:
         self.ready = await self._link.start()
         self._undo.push_async_callback(self._link.stop)
         self._switchboard.connect(self._link)
+        self._control.capacity, self._control.listening = self.ready.capacity, self.ready.listening
+        web = await self._serve()
         self._watch()
         log.info(
             "listening",
@@ -117,6 +135,7 @@ class Gateway:
             calls=min(self.ready.capacity, settings.sip.max_calls),
             engines=sorted({engine.name for engine in engines}),
             metrics=settings.telemetry.metrics,
+            web=web,
         )
         if self.ready.capacity < settings.sip.max_calls:
             log.warning(
@@ -140,6 +159,7 @@ class Gateway:
     async def stop(self) -> None:
         """Drains and stops: no new calls, the ones that are up may end, their last words and events go out."""
         log.info("draining", calls=len(self._registry))
+        self._control.draining = True
         self._link.send(messages.Drain(self._settings.sip.retry_after))
         if not await self._idle(self._settings.calls.drain_seconds):
             self._switchboard.hang_up_all()
@@ -167,6 +187,24 @@ class Gateway:
             "recording_dropped_blocks", "Seconds of recordings that were not written", lambda: recorder.dropped
         )
         return recorder
+
+    async def _serve(self) -> str:
+        """Serves API and page where the configuration says so; returns where."""
+        if not self._settings.web.listen:
+            return ""
+        history = History(self._settings.delivery.database)
+        server = WebServer(Parts(self._settings, self._board, history, self._control))
+        try:
+            await server.start()
+        except OSError as error:
+            raise StartError(f"web.listen: {self._settings.web.listen}: {error.strerror or error}") from error
+        self._undo.push_async_callback(server.stop)
+        return server.url
+
+    def _publish(self, event: Event) -> None:
+        """Hands an event to who delivers it, then to who shows it."""
+        self._deliverer.publish(event)
+        self._board.publish(event)
 
     async def _embedded(self) -> Palatine | None:
         """Starts the embedded recogniser where a route wants it, and returns how it is reached."""
@@ -206,6 +244,7 @@ class Gateway:
                 note("registration", name=name, registrar=registrar, code=code, text=text, expires=expires)
             case messages.Ready():
                 log.info("signalling_up", listening=message.listening)
+                self._control.listening = message.listening
             case _:
                 self._switchboard.on_message(message)
 
@@ -215,6 +254,7 @@ class Gateway:
     def _on_signalling_lost(self) -> None:
         log.error("signalling_lost", text="the signalling process died; calls that are up keep their transcription")
         self._metrics.signalling_lost()
+        self._control.listening = []
         self._switchboard.on_signalling_lost()
 
     async def _conclude(self, began: float) -> None:
@@ -230,6 +270,7 @@ class Gateway:
         while True:
             await asyncio.sleep(TICK)
             self._switchboard.tick()
+            self._board.tick()
             self._metrics.chunks_dropped(self._receiver.dropped())
 
     async def _idle(self, seconds: float) -> bool:

@@ -213,6 +213,9 @@ secret_file = "{folder}/secret"
 [telemetry]
 metrics = "127.0.0.1:{_free_port(socket.SOCK_STREAM)}"
 log_format = "json"
+[web]
+listen = "127.0.0.1:{_free_port(socket.SOCK_STREAM)}"
+anonymous = "operate"
 """,
         encoding="utf-8",
     )

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from gateway.asr.engine import Engine, Failure, Final, Partial, Refinement
 from gateway.asr.replay import Piece
-from gateway.asr.session import LegRecognition, Summary
+from gateway.asr.session import LegRecognition, State, Summary
 from gateway.calls.sensitive import Withholding
 from gateway.config import Settings
 from gateway.media import g711
@@ -19,6 +19,7 @@ from gateway.transcripts.utterances import Change, Update, UtteranceBuilder
 
 # A sender that is silent on the wire for so long has paused: its jitter is not that large (seconds).
 WIRE_SILENCE = 0.4
+SILENT = -127
 
 
 class Owner(Protocol):
@@ -67,6 +68,7 @@ class Leg:
         summary: What the recogniser made of the audio; None until ``leg_done``.
         held: Whether the peer has it on hold.
         unrecognised: Stretches whose words are missing: first sample, and one past the last.
+        level: Loudest 20 ms of the newest chunk, dBov (0 the loudest, -127 silence).
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Leg:
         self.unrecognised: list[tuple[int, int]] = []
         self._owner = owner
         self._withholding = Withholding(settings.calls.pause_code, settings.calls.resume_code)
+        self.level = SILENT
         self._activity = SpeechActivity()
         self._last_chunk = time.monotonic()
         self._utterances = UtteranceBuilder(
@@ -105,6 +108,7 @@ class Leg:
         """Takes the next chunk; after the last one only the recogniser's words are awaited."""
         self.timeline.add(chunk)
         self._last_chunk = time.monotonic()
+        self.level = -min(chunk.levels, default=-SILENT)
         secret = self._withholding.withheld(chunk)
         if secret:
             self.timeline.mark(Kind.WITHHELD, chunk.first, secret)
@@ -159,6 +163,7 @@ class Leg:
         silent = time.monotonic() - self._last_chunk
         position = self.timeline.duration
         if silent > WIRE_SILENCE:
+            self.level = SILENT
             self._activity.pause()
             position += int(silent * SAMPLE_RATE)
         self._tell(self._utterances.tick(position, time.monotonic()))
@@ -166,6 +171,11 @@ class Leg:
     def abort(self) -> None:
         """Drops the leg at once: the process ends."""
         self._recognition.abort()
+
+    @property
+    def recognition(self) -> State:
+        """Where the leg's recognition stands."""
+        return self._recognition.state
 
     def withheld(self) -> int:
         """Returns the samples that no recogniser got: ``sent + withheld`` is the duration."""

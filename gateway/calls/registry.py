@@ -47,6 +47,10 @@ class Registry:
     def __iter__(self) -> Iterator[Call]:
         return iter(list(self._calls.values()))
 
+    def get(self, call: str) -> Call | None:
+        """Returns the call with an id; None where it is over."""
+        return self._calls.get(call)
+
     def call_for(self, identity: Identity) -> Call:
         """Returns the call that a dialog belongs to; a new one where its key names none that can still be joined."""
         call = self._by_key.get(identity.key) if identity.key else None

@@ -27,6 +27,7 @@ from gateway.media.chunks import Chunk, Control, Digit
 from gateway.media.ports import Lease, NoFreePortError, PortPool
 from gateway.media.receiver import Receiver
 from gateway.media.rtcp import Reporter
+from gateway.media.stats import StreamStats
 from gateway.sip import messages
 from gateway.sip.siprec import MetadataError, Recording
 
@@ -356,6 +357,33 @@ class Switchboard:
         for one in found:
             one.withhold(withheld=withheld)
         return len(found)
+
+    def hang_up(self, call: str) -> int:
+        """Ends the dialogs of a call.
+
+        Args:
+            call: The call's id.
+
+        Returns:
+            How many were told to end.
+        """
+        found = [dialog for dialog in self._dialogs.values() if dialog.call is not None and dialog.call.id == call]
+        for dialog in found:
+            dialog.ending = dialog.ending or "hangup"
+            if self._signalling is not None:
+                self._signalling.send(messages.Hangup(dialog.number))
+        lost = [
+            stream
+            for stream in self._legs.values()
+            if stream.dialog.signalling_lost and stream.dialog.call is not None and stream.dialog.call.id == call
+        ]
+        for stream in lost:
+            self._end(stream, "signalling_lost")
+        return len(found) + len(lost)
+
+    def stats(self, leg: Leg) -> StreamStats | None:
+        """Returns what the receiver counts on a leg; None once it is disconnected."""
+        return self._receiver.stats(leg.number) if leg.number in self._legs else None
 
     def hang_up_all(self) -> None:
         """Ends every dialog, because the gateway goes down."""

@@ -15,6 +15,23 @@ from structlog.types import EventDict, WrappedLogger
 
 from gateway.config import Telemetry
 
+_LEVELS = logging.getLevelNamesMapping()
+_lowest = [logging.INFO]
+
+
+def set_level(level: str) -> None:
+    """Sets the lowest level that is logged from now on: ``debug``, ``info``, ``warning`` or ``error``."""
+    _lowest[0] = _LEVELS[level.upper()]
+    # Libraries that log by themselves: only what an operator must see.
+    logging.getLogger().setLevel(max(_lowest[0], logging.WARNING))
+
+
+def _high_enough(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    # a processor, for the level of a logger that is in use already cannot be changed
+    if _LEVELS.get(method.upper(), logging.ERROR) < _lowest[0]:
+        raise structlog.DropEvent
+    return event
+
 
 def _without(keys: frozenset[str]) -> Callable[[WrappedLogger, str, EventDict], EventDict]:
     def drop(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -33,7 +50,6 @@ def configure(settings: Telemetry) -> None:
     """
     hidden = {"words": settings.log_transcripts, "number": settings.log_numbers}
     console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
-    level = getattr(logging, settings.log_level.upper())
     render: list[structlog.types.Processor] = (
         [structlog.dev.ConsoleRenderer()]
         if console
@@ -41,15 +57,16 @@ def configure(settings: Telemetry) -> None:
     )
     structlog.configure(
         processors=[
+            _high_enough,
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _without(frozenset(key for key, shown in hidden.items() if not shown)),
             *render,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    # Libraries that log by themselves: only what an operator must see.
-    logging.basicConfig(level=max(level, logging.WARNING), format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    set_level(settings.log_level)

@@ -63,6 +63,7 @@ class GatewayProcess:
         max_calls: As ``sip.max_calls``.
         listen: Addresses beside its UDP one, as in ``sip.listen``.
         peer: Further lines of the peer's section.
+        web: TOML that goes on the ``[web]`` table.
     """
 
     def __init__(
@@ -76,10 +77,13 @@ class GatewayProcess:
         max_calls: int = 4,
         listen: Sequence[str] = (),
         peer: str = "",
+        web: str = "",
     ) -> None:
+        self._web = web
         self.folder = folder
         self.sip_port = free_port()
         self.metrics_port = free_port(socket.SOCK_STREAM)
+        self.web_port = free_port(socket.SOCK_STREAM)
         self.calls: dict[str, Received] = {}
         self.consumer = Consumer(SECRET, self._take, answer=answer)
         self._settings = settings
@@ -94,6 +98,10 @@ class GatewayProcess:
     @property
     def sip(self) -> str:
         return f"127.0.0.1:{self.sip_port}"
+
+    @property
+    def web(self) -> str:
+        return f"http://127.0.0.1:{self.web_port}"
 
     @property
     def pid(self) -> int:
@@ -129,6 +137,9 @@ retry_seconds = [0.2, 0.4, 0.8, 1.6]
 [telemetry]
 metrics = "127.0.0.1:{self.metrics_port}"
 log_format = "json"
+[web]
+listen = "127.0.0.1:{self.web_port}"
+{self._web}
 {self._settings}
 """,
             encoding="utf-8",

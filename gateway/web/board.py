@@ -1,0 +1,104 @@
+"""The calls as viewers see them: those that are up, and the last ones that ended, with how their audio went."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, Protocol
+
+from gateway import events
+from gateway.web.feed import Feed
+from gateway.web.view import CallDetail, CallSummary, CallView, Lag, LegQuality
+
+# Calls that ended are kept here until so many others have, and are read from the store afterwards.
+ENDED = 200
+
+
+class Probe(Protocol):
+    """Looks at the calls that are up."""
+
+    def quality(self, call: str) -> list[LegQuality]:
+        """Returns how the audio of each leg goes; empty for an unknown call."""
+
+    def levels(self) -> dict[str, list[tuple[str, int]]]:
+        """Returns for each call with somebody speaking its legs and how loud they are, dBov."""
+
+
+class Board:
+    """All calls that are up or ended lately.
+
+    Args:
+        feed: Where viewers read.
+        probe: Looks at the calls that are up.
+    """
+
+    def __init__(self, feed: Feed, probe: Probe) -> None:
+        self.feed = feed
+        self._probe = probe
+        self._live: dict[str, CallView] = {}
+        self._ended: OrderedDict[str, CallDetail] = OrderedDict()
+        self._latency: dict[str, dict[str, Lag]] = {}
+        self._loud = False
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def publish(self, event: events.Event) -> None:
+        """Takes an event of a call, in order."""
+        view = self._live.get(event.call.id)
+        if view is None:
+            view = self._live[event.call.id] = CallView(event.call.id)
+        view.apply(event)
+        self.feed.publish(event)
+        if not view.live:
+            self._ended[event.call.id] = self._live_detail(event.call.id)
+            del self._live[event.call.id]
+            self._latency.pop(event.call.id, None)
+            if len(self._ended) > ENDED:
+                self._ended.popitem(last=False)
+
+    def measured(self, call: str, name: str, seconds: float) -> None:
+        """Takes a latency of a call that is up."""
+        if call not in self._live:
+            return
+        lags = self._latency.setdefault(call, {})
+        lag = lags.get(name)
+        if lag is None:
+            lags[name] = Lag.model_construct(count=1, last=seconds, mean=seconds, worst=seconds)
+            return
+        lag.count += 1
+        lag.last = seconds
+        lag.mean += (seconds - lag.mean) / lag.count
+        lag.worst = max(lag.worst, seconds)
+
+    def tick(self) -> None:
+        """Tells the viewers how loud the legs are; to be called a few times a second."""
+        if not self.feed.viewers:
+            return
+        levels: dict[str, Any] = self._probe.levels()
+        if levels or self._loud:
+            self.feed.levels({"calls": levels})
+        self._loud = bool(levels)
+
+    def live(self) -> list[CallSummary]:
+        """Returns the calls that are up, oldest first."""
+        return [view.summary() for view in self._live.values()]
+
+    def detail(self, call: str) -> CallDetail | None:
+        """Returns all about a call that is up or ended lately; None for another."""
+        if call in self._live:
+            return self._live_detail(call)
+        ended = self._ended.get(call)
+        return None if ended is None else ended.model_copy(update={"at": self.feed.place()})
+
+    def _live_detail(self, call: str) -> CallDetail:
+        return (
+            self._live[call]
+            .detail()
+            .model_copy(
+                update={
+                    "at": self.feed.place(),
+                    "quality": self._probe.quality(call),
+                    "latency": {name: lag.model_copy() for name, lag in self._latency.get(call, {}).items()},
+                }
+            )
+        )
