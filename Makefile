@@ -33,7 +33,8 @@ prove-first-call: ## the claims of the first call, as one table
 prove-sip: ## the claims of the SIP side, as one table: real peers, crashes, load (some minutes)
 	@deploy/setup.sh test
 	.venv/bin/python -m pytest tests/prove/sip tests/sip/test_sipp_dialogs.py tests/integration/test_asterisk.py \
-		tests/integration/test_registration.py tests/integration/test_baresip.py
+		tests/integration/test_registration.py tests/integration/test_baresip.py \
+		tests/integration/test_siprec.py
 
 bench: ## the figures of the README
 	@deploy/setup.sh test

@@ -6,7 +6,7 @@
 # with every change to what is built. About 4 minutes on 2 cores. PJPROJECT_TARBALL: see get-pjproject.sh.
 set -euo pipefail
 
-REVISION=1
+REVISION=3
 CALLS=2048
 
 fail() {
@@ -55,6 +55,8 @@ configure() {
 #define PJMEDIA_HAS_VIDEO               0
 #define PJMEDIA_RESAMPLE_IMP            PJMEDIA_RESAMPLE_NONE
 #define PJSUA_HAS_SIPREC                1
+/* metadata may come without SDP; what else does is refused in gateway/sip */
+#define PJSIP_INV_ACCEPT_UNKNOWN_BODY   PJ_TRUE
 C
   # Debian's tree lacks this sound driver
   [ -e pjmedia/src/pjmedia-audiodev/bdimad_dev.c ] || sed -i 's/ bdimad_dev.o//' pjmedia/build/Makefile
@@ -70,6 +72,17 @@ mend() {
   local media=pjsip/src/pjsua-lib/pjsua_media.c core=pjsip/src/pjsua-lib/pjsua_core.c
   sed -i 's/^\( *\)\(m->attr\[m->attr_count++\] = pjmedia_sdp_attr_create_label(pool,\)/\1if (label_attr) \2/' "$media"
   grep -q 'if (label_attr)' "$media" || fail "pjproject changed where labels are written; look at $media and mend() here"
+  # With SIPREC optional, pjsua answers 400 to recording clients whose streams bear no label or that send no metadata.
+  # Real ones do; the gateway reads offers and metadata by itself.
+  local siprec=pjsip/src/pjsip-ua/sip_siprec.c
+  sed -i 's/if (!(\*options & PJSIP_INV_SUPPORT_SIPREC))/if (!(*options \& PJSIP_INV_REQUIRE_SIPREC))/' "$siprec"
+  grep -q 'if (!(\*options & PJSIP_INV_REQUIRE_SIPREC))' "$siprec" ||
+    fail "pjproject changed where it checks SIPREC; look at $siprec and mend() here"
+  # An UPDATE may bring metadata alone.
+  local invite=pjsip/src/pjsip-ua/sip_inv.c
+  sed -i '/^static void inv_respond_incoming_update/,/^}/s/if (rdata->msg_info.msg->body == NULL)/if (!rdata->msg_info.msg->body || !pjsip_rdata_get_sdp_info(rdata)->body.ptr)/' "$invite"
+  grep -q 'if (!rdata->msg_info.msg->body || !pjsip_rdata' "$invite" ||
+    fail "pjproject changed where UPDATE is answered; look at $invite and mend() here"
   # pjsua answers OPTIONS with 200 whatever the application wants; a gateway that drains says 503.
   sed -i '/^static pj_bool_t options_on_rx_request/,/^}/s/\(create_response(pjsua_var.endpt, rdata,\) 200,/\1 getenv("PJSUA_DRAINING") ? 503 : 200,/' "$core"
   grep -q 'getenv("PJSUA_DRAINING")' "$core" || fail "pjproject changed where OPTIONS is answered; look at $core and mend() here"

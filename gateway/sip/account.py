@@ -42,6 +42,10 @@ def account_config(setup: Setup) -> Any:
     config.mediaConfig.lockCodecEnabled = False
     # else offers of SAVP are refused before they can be looked at
     config.mediaConfig.srtpUse, config.mediaConfig.srtpSecureSignaling = 1, 0
+    if hasattr(config.callConfig, "siprecUse"):  # not in the quick build
+        config.callConfig.siprecUse = pj.PJSUA_SIP_SIPREC_OPTIONAL
+        # in the Contact of every response: a recording server (RFC 7866, section 6.2)
+        config.sipConfig.contactParams = ";+sip.srs"
     config.callConfig.prackUse = pj.PJSUA_100REL_OPTIONAL
     config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
     config.callConfig.timerSessExpiresSec = setup.session_seconds

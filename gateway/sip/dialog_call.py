@@ -34,16 +34,15 @@ class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
         self.dialog = dialog
 
     @guarded
-    def onCallRxReinvite(self, prm: Any) -> None:  # noqa: N802 (pjsua2 names its callbacks)
-        """A re-INVITE; its offer is looked at in ``onCallRxOffer``, which follows."""
-        self._metadata(prm.rdata.wholeMsg)
-
-    @guarded
-    def onCallTsxState(self, prm: Any) -> None:  # noqa: N802
-        """A transaction changed: an UPDATE may have brought metadata."""
+    def onCallTsxState(self, prm: Any) -> None:  # noqa: N802 (pjsua2 names its callbacks)
+        """A transaction changed: a re-INVITE or an UPDATE may have brought metadata, with an offer or alone."""
         state = prm.e.body.tsxState
-        if state.type == pj.PJSIP_EVENT_RX_MSG and state.tsx.method == "UPDATE" and state.tsx.role == pj.PJSIP_ROLE_UAS:
-            self._metadata(state.src.rdata.wholeMsg)
+        if state.type != pj.PJSIP_EVENT_RX_MSG or state.tsx.role != pj.PJSIP_ROLE_UAS:
+            return
+        if self.told and state.tsx.method in ("INVITE", "UPDATE"):
+            request = read(state.src.rdata.wholeMsg)
+            if request.method == state.tsx.method and (metadata := request.metadata):
+                self.agent.send(Metadata(self.dialog.number, metadata))
 
     @guarded
     def onCallRxOffer(self, prm: Any) -> None:  # noqa: N802
@@ -107,10 +106,6 @@ class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
         if self.dialog.offered:
             self.dialog.take({line: self._answered(line) for line in self.dialog.lines})
         self.agent.send(self.dialog.media())
-
-    def _metadata(self, message: str) -> None:
-        if self.told and (metadata := read(message).metadata):
-            self.agent.send(Metadata(self.dialog.number, metadata))
 
     def _answered(self, line: int) -> Negotiated:
         """Reads the peer's answer to our own offer from the stack, which keeps no SDP of it.

@@ -43,7 +43,7 @@ from gateway.sip.messages import (
 )
 from gateway.sip.pipe import Pipe, PipeClosedError
 from gateway.sip.registration import RegisteredAccount, Registration
-from gateway.sip.request import clean, read
+from gateway.sip.request import Request, clean, read
 from gateway.sip.sdp import SdpError
 from gateway.sip.siprec import is_recording
 from gateway.sip.stack import StackWriter, StartError, endpoint_config, guarded, headers, operation, pj, reason
@@ -130,7 +130,7 @@ class Agent:
         """Refuses an INVITE, asks for credentials, or tells the gateway of it."""
         request, source = read(rdata.wholeMsg), rdata.srcAddress
         offer = request.sdp
-        call = DialogCall(self, account, call_id, Dialog(self._next, recording=is_recording(request)), offer)
+        call = DialogCall(self, account, call_id, Dialog(self._next), offer)
         self._next += 1
         self._calls[call.dialog.number] = call
         verdict = self._admission.judge(request, source, self.transports.subjects(source), account, time.monotonic())
@@ -140,8 +140,8 @@ class Agent:
             call.dialog.ask("refused")
             self._refuse(call, verdict.code, more=verdict.headers)
             return
-        call.dialog.terms = verdict.terms
-        if (refusal := self._refusal(offer, call.dialog)) is not None:
+        call.dialog.terms, call.dialog.recording = verdict.terms, is_recording(request)
+        if (refusal := self._refusal(request, call.dialog)) is not None:
             code, cause = refusal
             call.dialog.ask("refused")
             self.send(Refused(code, cause, source))
@@ -299,17 +299,19 @@ class Agent:
         else:
             self.log(3, "the TLS certificate was reloaded")
 
-    def _refusal(self, offer: str, dialog: Dialog) -> tuple[int, str] | None:
+    def _refusal(self, request: Request, dialog: Dialog) -> tuple[int, str] | None:
         if self._retry_after:
             return 503, "draining"
         if len(self._calls) > self._setup.max_calls:
             return 503, "full"
-        if offer:
+        if offer := request.sdp:
             try:
                 dialog.check(offer)
             except SdpError as error:
                 self.log(3, f"dialog {dialog.number}: {error}")
                 return 488, "no_common_codec"
+        elif request.body.strip() and not request.metadata:
+            return 415, "no_common_codec"
         return None
 
     def _first(self) -> Setup:
