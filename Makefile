@@ -39,6 +39,7 @@ prove-sip: ## the claims of the SIP side, as one table: real peers, crashes, loa
 bench: ## the figures of the README
 	@deploy/setup.sh test
 	.venv/bin/python tests/bench/receiver.py
+	.venv/bin/python -m pytest tests/prove/sip/test_load.py
 
 pjsip: ## build pjsua2 for work (2048 calls, OpenSSL 3, SIPREC) and put it in place of the wheel from PyPI
 	@SKIP_PJSUA2=1 deploy/setup.sh run
