@@ -64,6 +64,7 @@ class GatewayProcess:
         listen: Addresses beside its UDP one, as in ``sip.listen``.
         peer: Further lines of the peer's section.
         web: TOML that goes on the ``[web]`` table.
+        retry_seconds: Of the one endpoint.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class GatewayProcess:
         listen: Sequence[str] = (),
         peer: str = "",
         web: str = "",
+        retry_seconds: str = "[0.2, 0.4, 0.8, 1.6]",
     ) -> None:
         self._web = web
         self.folder = folder
@@ -92,6 +94,7 @@ class GatewayProcess:
         self._sip = f"listen = {json.dumps(addresses)}\nmax_calls = {max_calls}\nretry_after = 7"
         self._networks = networks
         self._peer = peer
+        self._retry_seconds = retry_seconds
         self._changed = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
 
@@ -133,7 +136,7 @@ database = "{self.folder}/outbox.db"
 name = "consumer"
 url = "{url}"
 secret_file = "{self.folder}/secret"
-retry_seconds = [0.2, 0.4, 0.8, 1.6]
+retry_seconds = {self._retry_seconds}
 [telemetry]
 metrics = "127.0.0.1:{self.metrics_port}"
 log_format = "json"
@@ -144,6 +147,12 @@ listen = "127.0.0.1:{self.web_port}"
 """,
             encoding="utf-8",
         )
+        await self.start()
+        return self
+
+    async def start(self) -> None:
+        """Starts it, or starts it again."""
+        config = self.folder / "gateway.toml"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ASR_GATEWAY__")}
         with (self.folder / "log").open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -153,7 +162,12 @@ listen = "127.0.0.1:{self.web_port}"
             while not any(line.get("event") == "listening" for line in self.log):
                 assert self._process.returncode is None, (self.folder / "log").read_text()
                 await asyncio.sleep(0.05)
-        return self
+
+    async def kill(self) -> None:
+        """Kills it, as a crash or the kernel would; its consumer goes on."""
+        assert self._process is not None
+        self._process.kill()
+        await self._process.wait()
 
     async def __aexit__(self, *_: object) -> None:
         assert await self.stop() == 0, (self.folder / "log").read_text()[-4000:]
