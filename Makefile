@@ -4,7 +4,7 @@ export PYTHON
 CONFIG ?= config/gateway.toml
 ARGS ?=
 
-.PHONY: demo run test lint bench pjsip clean lock prove-first-call prove-sip
+.PHONY: demo run test lint bench pjsip clean lock schema prove-first-call prove-sip prove-delivery
 
 demo: ## one call on this machine, from the INVITE to the signed webhook; ARGS=--json for the summary alone
 	@deploy/setup.sh run
@@ -35,6 +35,14 @@ prove-sip: ## the claims of the SIP side, as one table: real peers, crashes, loa
 	.venv/bin/python -m pytest tests/prove/sip tests/sip/test_sipp_dialogs.py tests/integration/test_asterisk.py \
 		tests/integration/test_registration.py tests/integration/test_baresip.py \
 		tests/integration/test_siprec.py
+
+prove-delivery: ## the claims of utterances, events, store and delivery, as one table (half an hour)
+	@deploy/setup.sh test
+	.venv/bin/python -m pytest tests/prove/delivery tests/docs
+
+schema: ## write the JSON Schema and the AsyncAPI document of the events to docs/
+	@deploy/setup.sh test
+	.venv/bin/asr-gateway schema docs
 
 bench: ## the figures of the README
 	@deploy/setup.sh test

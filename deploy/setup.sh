@@ -22,8 +22,12 @@ header=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/
 command -v "${CC:-cc}" >/dev/null || missing "there is no C compiler" "apt-get install gcc libc6-dev"
 
 if [ "$what" = test ]; then
-    # sipp, recorded prompts with their texts, and what pjsua2 is built with
-    packages=(sip-tester baresip-core openssl asterisk-core-sounds-en asterisk-core-sounds-en-wav swig make g++ xz-utils libsrtp2-dev libssl-dev uuid-dev)
+    # sipp, recorded prompts (the English with their texts), a NATS server, and what pjsua2 is built with
+    packages=(sip-tester baresip-core openssl asterisk-core-sounds-en asterisk-core-sounds-en-wav asterisk-core-sounds-ru-wav nats-server)
+    packages+=(swig make g++ xz-utils libsrtp2-dev libssl-dev uuid-dev)
+    # the consumers of the docs run in JavaScript, too
+    command -v node >/dev/null || packages+=(nodejs)
+    command -v npm >/dev/null || packages+=(npm)
     absent=()
     for package in "${packages[@]}"; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || absent+=("$package")
@@ -34,6 +38,15 @@ if [ "$what" = test ]; then
         [ "$(id -u)" = 0 ] || sudo=sudo
         $sudo apt-get update -qq
         DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${absent[@]}" >/dev/null
+    fi
+fi
+
+if [ "$what" = test ]; then
+    stamp=tests/peers/js/node_modules/.$(sha256sum tests/peers/js/package-lock.json | cut -c 1-16)
+    if [ ! -e "$stamp" ]; then
+        echo "Setting up tests/peers/js"
+        (cd tests/peers/js && npm ci --silent --no-audit --no-fund --ignore-scripts)
+        touch "$stamp"
     fi
 fi
 

@@ -21,6 +21,7 @@ MODULES = {
     "consume": ("gateway.delivery.consumer", "receive webhooks, verify and print them"),
     "webhooks": ("gateway.delivery.command", "list, show, replay and verify what was delivered"),
     "export": ("gateway.transcripts.command", "write the transcript of a finished call"),
+    "schema": ("gateway.schema", "write the JSON Schema and the AsyncAPI document of the events"),
     "demo": ("gateway.demo", "show the whole way of a call on this machine, from the INVITE to the webhook"),
 }
 

@@ -87,6 +87,7 @@ class Consumer:
         answer: Decides how an authentic event is answered; all get 204 without it.
         path: A file that each accepted event is appended to, as a line ``{"received": SECONDS, "headers":
             {…}, "body": "…"}``; ``asr-gateway webhooks verify`` checks it.
+        on_body: Called with the bytes of every authentic request.
 
     Attributes:
         summary: What came so far.
@@ -102,10 +103,12 @@ class Consumer:
         *,
         answer: Callable[[Event], Answer] | None = None,
         path: Path | None = None,
+        on_body: Callable[[bytes], None] | None = None,
     ) -> None:
         self._verifiers = [signing.verifier(each) for each in secret.split()]
         self._on_event = on_event
         self._answer = answer
+        self._on_body = on_body
         self._path = path
         self._file: TextIO | None = None
         self._runner: web.AppRunner | None = None
@@ -155,6 +158,8 @@ class Consumer:
             self.summary.bad_signature += 1
             return web.Response(status=401, text=str(error))
         self.summary.verified += 1
+        if self._on_body is not None:
+            self._on_body(body)
         try:
             event = Event.from_wire(body)
         except ValueError:

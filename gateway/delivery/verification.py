@@ -74,9 +74,7 @@ class Verification:
             if gaps := sorted(set(range(1, max(call.ids, default=0) + 1)) - set(call.ids)):
                 missing.append(f"call {name}: seq {_ranges(gaps)} never came")
             if call.completed is None:
-                missing.append(
-                    f"call {name}: call.transcript.completed has not come; the call goes on, or its end is missing"
-                )
+                missing.append(f"call {name}: its call.transcript.completed has not come")
         return self.faults + missing
 
     @property

@@ -216,3 +216,20 @@ async def deliverer(tmp_path: Path, recorder: Recorder) -> AsyncIterator[Callabl
     yield start
     for one in started:
         await one.stop()
+
+
+@pytest.fixture
+async def deliverer_of(tmp_path: Path, recorder: Recorder) -> AsyncIterator[Callable[..., Awaitable[Deliverer]]]:
+    """Starts a deliverer with outlets of any kind, given as ``Delivery`` has them."""
+    started: list[Deliverer] = []
+
+    async def start(**settings) -> Deliverer:
+        path = tmp_path / "outbox.db"
+        made = Deliverer(Outbox(path, probe_seconds=0.05), Delivery(database=path, **settings), recorder)
+        await made.start()
+        started.append(made)
+        return made
+
+    yield start
+    for one in started:
+        await one.stop()

@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway import events
 from gateway.delivery.consumer import Answer, Consumer
+from tests.peers.contract import faults
 
 SECRET = "whsec_" + "QUJD" * 8
 START_SECONDS = 60.0
@@ -87,7 +88,8 @@ class GatewayProcess:
         self.metrics_port = free_port(socket.SOCK_STREAM)
         self.web_port = free_port(socket.SOCK_STREAM)
         self.calls: dict[str, Received] = {}
-        self.consumer = Consumer(SECRET, self._take, answer=answer)
+        self.consumer = Consumer(SECRET, self._take, answer=answer, on_body=self._check)
+        self.misfits: list[str] = []
         self._settings = settings
         self._asr = asr or f'[asr]\n[asr.embedded]\nlisten = "127.0.0.1:{free_port(socket.SOCK_STREAM)}"\n'
         addresses = [f"udp:127.0.0.1:{self.sip_port}", *listen]
@@ -170,6 +172,7 @@ listen = "127.0.0.1:{self.web_port}"
         await self._process.wait()
 
     async def __aexit__(self, *_: object) -> None:
+        assert self.misfits == [], "events were sent that do not fit the published schema"
         assert await self.stop() == 0, (self.folder / "log").read_text()[-4000:]
 
     async def stop(self) -> int:
@@ -199,6 +202,9 @@ listen = "127.0.0.1:{self.web_port}"
                 self._changed.clear()
                 await self._changed.wait()
         return list(self.calls.values())
+
+    def _check(self, body: bytes) -> None:
+        self.misfits += faults(body)
 
     def _take(self, event: events.Event, _arrived: float) -> None:
         self.calls.setdefault(event.call.id, Received()).events.append(event)
