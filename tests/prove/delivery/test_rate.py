@@ -35,6 +35,8 @@ async def server(folder: Path, latency: float, port: int = 0) -> tuple[Process, 
 
 
 async def summary(process: Process) -> dict[str, Any]:
+    assert process.stdin is not None
+    process.stdin.close()  # its sign to end
     output, _ = await asyncio.wait_for(process.communicate(), 20)
     found: dict[str, Any] = json.loads(output.splitlines()[-1])
     return found
