@@ -11,7 +11,8 @@ cdef enum:
     DATAGRAM = 2048       # bytes; RTP over an Ethernet fits, a longer datagram is malformed
     CONTROL_TAG = 1       # in a leg's address as epoll has it: this is its RTCP socket
     AWAKE = 5             # milliseconds of sleep at most while something is due, when there is no tick
-    TIMESTAMP_TRUST = 10  # seconds; a kernel timestamp further off means that the wall clock was set
+
+cdef int64_t TRUST = 10000000000  # nanoseconds; a kernel timestamp further off means that the wall clock was set
 
 cdef struct Leg:
     int fd           # RTP
@@ -49,6 +50,7 @@ cdef struct Loop:
     LegList waiting   # those with packets that wait for their turn
     LegList sending   # those that get keep-alive RTP; changed under the lock
     int64_t wall      # wall clock minus monotonic clock
+    int64_t now       # monotonic, when reading began
 
 
 cdef void loop_wake(Loop *loop) noexcept nogil:
@@ -59,14 +61,16 @@ cdef void loop_wake(Loop *loop) noexcept nogil:
 
 cdef int64_t arrival_of(Loop *loop, msghdr *message) noexcept nogil:
     """Returns when the kernel got the datagram, on the monotonic clock."""
-    cdef int64_t now = clock_of(CLOCK_MONOTONIC), arrival
+    cdef int64_t arrival
     cdef cmsghdr *control = CMSG_FIRSTHDR(message)
     cdef timespec *at
     if control == NULL or control.cmsg_level != SOL_SOCKET or control.cmsg_type != SCM_TIMESTAMPNS:
-        return now
+        return clock_of(CLOCK_MONOTONIC)
     at = <timespec *>CMSG_DATA(control)
     arrival = <int64_t>at.tv_sec * 1000000000 + at.tv_nsec - loop.wall
-    return arrival if now - TIMESTAMP_TRUST * <int64_t>1000000000 < arrival < now else now
+    if loop.now - TRUST < arrival < loop.now + TRUST:
+        return arrival
+    return clock_of(CLOCK_MONOTONIC)
 
 
 cdef bint leg_read(Loop *loop, Leg *leg, bint control) noexcept nogil:
@@ -177,6 +181,7 @@ cdef void loop_read(Loop *loop) noexcept nogil:
     cdef Leg *leg
     cdef size_t tagged
     cdef int i, n, turn
+    loop.now = clock_of(CLOCK_MONOTONIC)
     for turn in range(PASSES):
         n = epoll_wait(loop.epoll, events, EVENTS, 0)
         if n <= 0:
