@@ -55,3 +55,60 @@ def test_samples_have_wall_clock_times_from_the_first_packet_on() -> None:
 
 def test_milliseconds() -> None:
     assert [milliseconds(samples) for samples in (0, 7, 8, 8000)] == [0, 0, 1, 1000]
+
+
+def kinds(timeline: Timeline) -> list[tuple[Kind, int, int]]:
+    return [(span.kind, span.first, span.samples) for span in timeline]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([Kind.RECEIVED, Kind.PAUSE]), st.integers(1, 900)), min_size=1, max_size=12),
+    st.lists(
+        st.tuples(st.sampled_from([Kind.WITHHELD, Kind.UNRECOGNISED]), st.integers(-50, 6000), st.integers(0, 3000)),
+        max_size=8,
+    ),
+)
+def test_marks_tile_and_tell_what_they_should(
+    parts: list[tuple[Kind, int]], marks: list[tuple[Kind, int, int]]
+) -> None:
+    timeline, expected = Timeline(), []
+    for kind, samples in parts:
+        timeline.add(chunk(timeline.duration, (kind, samples)))
+        expected += [kind] * samples
+    came = list(expected)
+    for kind, first, samples in marks:
+        timeline.mark(kind, first, samples)
+        for at in range(max(first, 0), min(first + samples, len(expected))):
+            expected[at] = kind
+    timeline.verify()
+    assert [kind for kind, _, samples in kinds(timeline) for _ in range(samples)] == expected
+    assert all(one.kind is not two.kind for one, two in pairwise(timeline))
+    for kind in Kind:
+        assert timeline.total(kind) == expected.count(kind)
+        assert timeline.wire(kind) == came.count(kind)
+
+
+def test_a_pause_while_held_is_hold_and_the_rest_is_not() -> None:
+    second = 1_000_000_000
+    timeline = Timeline()
+    timeline.add(chunk(0, (Kind.RECEIVED, 8000), arrived=10 * second))
+    timeline.hold(held=True, now=11 * second)
+    timeline.hold(held=True, now=12 * second)
+    timeline.hold(held=False, now=14 * second)
+    timeline.add(chunk(8000, (Kind.PAUSE, 40000)))
+    timeline.add(chunk(48000, (Kind.RECEIVED, 160), arrived=15 * second + 20_000_000))
+    assert kinds(timeline) == [
+        (Kind.RECEIVED, 0, 8000),
+        (Kind.PAUSE, 8000, 8000),
+        (Kind.HOLD, 16000, 24000),
+        (Kind.PAUSE, 40000, 8000),
+        (Kind.RECEIVED, 48000, 160),
+    ]
+
+
+def test_a_ledger_that_does_not_tile_is_found() -> None:
+    timeline = Timeline()
+    timeline.add(chunk(0, (Kind.RECEIVED, 160), (Kind.PAUSE, 160)))
+    del timeline._spans[0]
+    with pytest.raises(TimelineError, match="a span of 160 at 160 follows 0 samples"):
+        timeline.verify()
