@@ -4,7 +4,7 @@ export PYTHON
 CONFIG ?= config/gateway.toml
 ARGS ?=
 
-.PHONY: demo run test lint bench pjsip clean lock schema prove-first-call prove-sip prove-delivery prove-media
+.PHONY: demo run test lint bench pjsip clean lock schema prove-first-call prove-sip prove-delivery prove-media prove-asr
 
 demo: ## one call on this machine, from the INVITE to the signed webhook; ARGS=--json for the summary alone
 	@deploy/setup.sh run
@@ -29,6 +29,10 @@ lint:
 prove-first-call: ## the claims of the first call, as one table
 	@deploy/setup.sh test
 	.venv/bin/python -m pytest tests/integration/test_prompts.py tests/integration/test_faults.py
+
+prove-asr: ## the claims of the ASR sessions, as one table: every fault at every engine, limits, loss, load (some minutes)
+	@deploy/setup.sh test
+	.venv/bin/python -m pytest -s tests/prove/asr
 
 prove-sip: ## the claims of the SIP side, as one table: real peers, crashes, load (some minutes)
 	@deploy/setup.sh test

@@ -36,14 +36,22 @@ def strip(words: Sequence[str], said: Sequence[str]) -> list[str]:
     return list(words)
 
 
-def strip_timed(words: Sequence[Word], until: int) -> list[Word]:
-    """Returns the words that were not spoken before a sample.
+def strip_timed(words: Sequence[Word], until: int, last: str) -> list[Word]:
+    """Returns the words that were not said before, by their times.
 
     Args:
         words: With times on the same clock as ``until``.
         until: One past the last sample of the earlier session's last word.
+        last: That word; where the cut fell into it, it is shorter than the later session's.
     """
-    return [word for word in words if (word.start + word.end) // 2 >= until - TOLERANCE and word.end > until]
+    last = _plain(last)
+    return [word for word in words if not _said(word, until, last)]
+
+
+def _said(word: Word, until: int, last: str) -> bool:
+    if word.start >= until:
+        return False
+    return (word.start + word.end) // 2 < until - TOLERANCE or word.end <= until or _plain(word.text) == last
 
 
 def _plain(word: str) -> str:

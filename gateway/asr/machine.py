@@ -104,6 +104,8 @@ class Machine:
         self._unaccounted = False  # an engine gave no account
         self._heard_for_nothing = 0  # samples that were sent, and whose words are missing
         self._overlaps = False
+        self._wish = 0  # words before this sample are final, says the leg
+        self._answered = 0  # one past the last sample that a session had when it spoke last
         self._joint: Joint | None = None  # for sessions that hear audio before the next sample again
         self._joint_until = 0
         self._behind_since = now
@@ -132,8 +134,13 @@ class Machine:
         self._rearm()
 
     def settle(self, sample: int) -> None:
-        """Says that all words before a sample of the leg's clock are final: they are never replayed."""
-        self.buffer.settle(sample)
+        """Says that all words before a sample of the leg's clock are final: they are never replayed.
+
+        It counts as far as the session has spoken up since it got the audio: words that were taken for final because an
+        engine fell silent must be heard again if it had died.
+        """
+        self._wish = max(self._wish, sample)
+        self.buffer.settle(min(self._wish, self._answered))
 
     def finish(self, now: float) -> None:
         """Says that no more audio comes; ``asr_done`` follows within ``finish_seconds``."""
@@ -170,6 +177,7 @@ class Machine:
             "drain": self._drain_overdue,
             "ahead": self._open_ahead,
             "finish": self._overdue,
+            "answer": self._answer_overdue,
         }
         for name in [name for name, at in self._timers.items() if at <= now]:
             if self._timers.pop(name, None) is not None:
@@ -184,6 +192,9 @@ class Machine:
         if run not in (self._current, self._old, self._ahead):
             return
         run.heard_at, run.quiet = now, 0
+        if run is self._current and run.open and self._old is None:
+            self._answered = max(self._answered, run.got)
+            self.buffer.settle(min(self._wish, self._answered))
         match event:
             case Ready():
                 self._ready(run, now)
@@ -191,10 +202,12 @@ class Machine:
                 self._ended(run, seconds, now)
             case Failure():
                 self._lose(run, event, now)
-            case _ if self._old is not None and run is not self._old:
-                run.hold(event)
             case _:
-                self._deliver(run, event)
+                self._attempts = 0  # some engines are ready before they have looked at anything
+                if self._old is not None and run is not self._old:
+                    run.hold(event)
+                else:
+                    self._deliver(run, event)
         self._tell_lost()
         self._rearm()
 
@@ -241,7 +254,6 @@ class Machine:
     def _ready(self, run: Run, now: float) -> None:
         run.open = True
         run.engine.gate.succeeded()
-        self._attempts = 0
         if run is self._current:
             origin = self.buffer.rewind(self._from)
             self._take_over(run, origin, now)
@@ -309,6 +321,8 @@ class Machine:
             self.state = State.FINISHING
             run.ending = True
             self._timers.pop("idle", None)
+            run.heard_at = now
+            self._timers["answer"] = now + self._patience
             run.session.finish()
 
     def _send(self, run: Run, piece: Piece, now: float) -> None:
@@ -316,6 +330,7 @@ class Machine:
         run.session.send(piece.payload)
         run.positions.add(piece.first, len(piece.payload))
         run.sent += len(piece.payload)
+        run.got = piece.end
         run.last_sent = now
         if piece.speech:
             run.quiet += len(piece.payload)
@@ -498,7 +513,7 @@ class Machine:
             self._ahead = None
             self._timers["ahead"] = now + self._back_off()
             return
-        for timer in ("pump", "flush", "idle", "ahead", "drain"):
+        for timer in ("pump", "flush", "idle", "ahead", "drain", "answer"):
             self._timers.pop(timer, None)
         self._drop_ahead()
         if run is self._old:  # what it did not say must be heard again, and all after it
@@ -574,6 +589,21 @@ class Machine:
         ceiling = min(self._settings.retry_max_seconds, self._settings.retry_first_seconds * 2**self._attempts)
         self._attempts = min(self._attempts + 1, 16)
         return self._uniform(0, ceiling)
+
+    @property
+    def _patience(self) -> float:
+        """How long after the end of the audio an engine may say nothing: time must be left to ask another session."""
+        return min(self._settings.stall_seconds, self._settings.finish_seconds / 3)
+
+    def _answer_overdue(self, now: float) -> None:
+        run = self._current
+        if run is None or not run.ending:
+            return
+        if now - run.heard_at < self._patience:
+            self._timers["answer"] = run.heard_at + self._patience
+            return
+        text = f"the engine said nothing for {self._patience:g} s after the end of the audio"
+        self._lose(run, Failure("STALLED", text, retryable=True), now)
 
     def _overdue(self, _now: float) -> None:
         text = f"the engine's last words did not come within {self._settings.finish_seconds:g} s of the hang-up"

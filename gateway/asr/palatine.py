@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from gateway.asr.engine import End, Failure, Limits, Listener, Partial, Ready
+from gateway.asr.engine import End, Failure, Idle, Limits, Listener, Partial, Ready
 from gateway.asr.gate import Gate
 from gateway.asr.websocket import Closed, WebSocket
 from gateway.config import Palatine
@@ -25,6 +25,8 @@ CLOSE_CODES = {
     4002: ("ML_SERVICE_ERROR", True),
     4003: ("UNSUPPORTED_CODEC", False),
 }
+# Of a hold, where sessions are to be closed meanwhile (seconds).
+IDLE_SECONDS = 20.0
 RETRYABLE_ERRORS = {"ML_SERVICE_ERROR", "PROCESSING_ERROR", "INTERNAL_ERROR"}
 
 
@@ -44,7 +46,13 @@ class PalatineEngine:
         self.name = name
         self.gate = gate or Gate()
         sample = 2 if settings.codec == "linear16" else 1
-        self.limits = Limits(bytes_per_sample=sample, message_ms=settings.message_ms)
+        self.limits = Limits(
+            seconds=settings.session_seconds or None,
+            bytes_per_sample=sample,
+            idle=Idle(settings.idle),
+            idle_seconds=IDLE_SECONDS if settings.idle == "close" else None,
+            message_ms=settings.message_ms,
+        )
         self._settings = settings
         self._connect_seconds = connect_seconds
         self._linear_only = settings.codec == "linear16"
@@ -183,7 +191,8 @@ class PalatineSession:
             self._fail("AUTH_ERROR", f"the server refused the token with HTTP {closed.status}", retryable=False)
         elif closed.status:
             text = f"the server refused the connection with HTTP {closed.status} {closed.reason}"
-            self._fail("HANDSHAKE", text, retryable=closed.status >= 500 or closed.status == 429)
+            quota = closed.status == 429
+            self._fail("HANDSHAKE", text, retryable=closed.status >= 500 or quota, quota=quota)
         elif closed.code == 4003:
             self._error("UNSUPPORTED_CODEC", closed.reason)
         elif closed.code in CLOSE_CODES:
@@ -228,8 +237,8 @@ class PalatineSession:
             retryable = True
         self._fail(code, text, retryable=retryable)
 
-    def _fail(self, code: str, text: str, *, retryable: bool) -> None:
+    def _fail(self, code: str, text: str, *, retryable: bool, quota: bool = False) -> None:
         self._over = True
         self._config_timer.cancel()
         self._socket.abort()
-        self._listener(Failure(code, text, retryable))
+        self._listener(Failure(code, text, retryable, quota))

@@ -37,6 +37,7 @@ class Run:
         ending: Whether no more audio comes.
         positions: Where its samples are on the leg.
         sent: Samples that it got; announced silence not counted.
+        got: One past the last sample of the leg that it got.
         last_sent: When it got something (seconds).
         heard_at: When it last said something.
         quiet: Samples of speech that it got since.
@@ -59,6 +60,7 @@ class Run:
     ending: bool = False
     positions: PositionMap = field(default_factory=PositionMap)
     sent: int = 0
+    got: int = 0
     last_sent: float = 0.0
     heard_at: float = 0.0
     quiet: int = 0
@@ -122,7 +124,7 @@ class Run:
         joint = self.joint
         if joint is not None and (final.index == 0 or start < (joint.until or 0)):
             if words and joint.until is not None:
-                kept = strip_timed(words, joint.until)
+                kept = strip_timed(words, joint.until, joint.words[-1] if joint.words else "")
                 plain, words = len(kept) == len(words), kept
                 said = [word.text for word in kept]
             else:

@@ -30,7 +30,8 @@ class LegRecognition:
     def __init__(self, engines: Sequence[Engine], codec: str, settings: Asr, observer: Observer) -> None:
         self._codec = codec
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = 0.0
         self._machine = Machine(engines, settings, observer, self._open, self._loop.time())
         self._arm()
 
@@ -90,8 +91,9 @@ class LegRecognition:
             if self._timer is not None and self._machine.state is State.DONE:
                 self._timer.cancel()
                 self._timer = None
-        elif self._timer is None:
-            self._timer = self._loop.call_at(at, self._wake)
-        elif at < self._timer.when():
+            return
+        if self._timer is not None:
+            if at >= self._timer_at:
+                return
             self._timer.cancel()
-            self._timer = self._loop.call_at(at, self._wake)
+        self._timer, self._timer_at = self._loop.call_at(at, self._wake), at

@@ -109,6 +109,7 @@ class UtteranceBuilder:
     _appeared: int = 0
     _cut: _Cut | None = None
     _settled: int = 0
+    _theirs: bool = False  # the engine of this session finds boundaries itself
     _ended: dict[int, Utterance] = field(default_factory=dict)  # by the engine itself, by its index
 
     @property
@@ -130,7 +131,7 @@ class UtteranceBuilder:
         """
         shown = bool(self._tail)
         self._finals, self._words, self._ends, self._tail = [], [], [], []
-        self._cut = None
+        self._cut, self._theirs = None, False
         return [self._partial(self._settled)] if shown else []
 
     def text(self, full: str, position: int, now: float) -> list[Update]:
@@ -175,6 +176,7 @@ class UtteranceBuilder:
             now: As for ``text``.
         """
         words = partial.text.split()
+        self._theirs = True
         if words == self._tail:
             return []
         if not self._tail:
@@ -184,6 +186,7 @@ class UtteranceBuilder:
 
     def engine_final(self, final: Final) -> list[Update]:
         """Takes an utterance that the engine ended; its times are the engine's, on the leg's clock."""
+        self._theirs = True
         shown, self._tail = bool(self._tail), final.text.split()
         self._settled = max(self._settled, final.end)
         self._forget_segments(final.end)
@@ -212,6 +215,8 @@ class UtteranceBuilder:
             now: Seconds on the clock that ``text`` is told.
         """
         updates: list[Update] = []
+        if self._theirs:  # the engine ends its utterances; one ended here would be said again by its final
+            return updates
         last = self._segments[-1] if self._segments else None
         if self._cut is None:
             if last is not None and not last.open and position - last.end >= self.pause:

@@ -35,6 +35,8 @@ def test_whatever_the_overlap_no_word_is_lost_or_doubled(before: int, both: int,
 
 def test_words_with_times_are_told_apart_by_them() -> None:
     words = [Word("no", 0, 2000), Word("no", 2400, 4400), Word("no", 4800, 6800)]
-    assert strip_timed(words, 4400) == words[2:]
-    assert strip_timed(words, 4200) == words[2:], "the two sessions' times differ a little"
-    assert strip_timed(words, 0) == words
+    assert strip_timed(words, 4400, "no") == words[2:]
+    assert strip_timed(words, 4200, "no") == words[2:], "the two sessions' times differ a little"
+    assert strip_timed(words, 0, "") == words
+    assert strip_timed(words, 2500, "no") == words[2:], "the earlier session heard the beginning of the second"
+    assert strip_timed(words, 2500, "now") == words[1:], "it is another word: its end had not been said"
