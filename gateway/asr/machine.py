@@ -36,6 +36,7 @@ from gateway.config import Asr
 from gateway.media.chunks import SAMPLE_RATE
 
 CONGESTION_POLL = 0.05  # seconds
+CATCH_UP = 0.1  # how late a message of a backlog may be without being sent more slowly for ever (seconds)
 # After a backlog was given up for lasting too long, so much of it is kept (seconds).
 KEPT_OF_BACKLOG = 2.0
 
@@ -109,6 +110,7 @@ class Machine:
         self._joint: Joint | None = None  # for sessions that hear audio before the next sample again
         self._joint_until = 0
         self._behind_since = now
+        self._paced = now  # when the next message of a backlog is due
         self._unheard = 0
         self._finish = False
         self._failure: Failure | None = None
@@ -314,7 +316,10 @@ class Machine:
             if self._current is not run:
                 return  # it was its last
             if buffer.backlog:
-                self._timers["pump"] = now + len(piece.payload) / SAMPLE_RATE / run.engine.limits.replay_speed
+                # from when this message was due, so that late timers do not slow it down
+                wait = len(piece.payload) / SAMPLE_RATE / run.engine.limits.replay_speed
+                self._paced = max(self._paced, now - CATCH_UP) + wait
+                self._timers["pump"] = max(now, self._paced)
                 return
         self._behind_since = now
         if self._finish:

@@ -12,7 +12,7 @@ from tests.peers.claims import Claim
 from tests.peers.line import Line, script
 from tests.prove.asr.test_exactness import engine_at
 
-SPEED = 10  # times real time: the fake counts audio, and the machine waits for nothing but answers
+SPEED = 8  # times real time: the fake counts audio, and the machine waits for nothing but answers
 CALL = 17 * 60
 
 
@@ -21,7 +21,7 @@ async def test_seventeen_minutes_at_five_minutes_a_session(claim: Claim) -> None
     codes: list[int | None] = []
     seconds = 0.0
     for word in range(1, 1081):
-        pause = dice.random() < 0.12
+        pause = dice.random() < 0.55
         codes += [word, None] if pause else [word]
         seconds += 1.5 if pause else 0.3
         if seconds > CALL:
@@ -32,11 +32,13 @@ async def test_seventeen_minutes_at_five_minutes_a_session(claim: Claim) -> None
     spoken = script(codes)
     core = Core(Options(max_seconds=300, max_bytes=10_000_000, idle_seconds=5, starts_per_second=40))
     server = FakeServer(core)
-    engine = engine_at("yandex-v3", await server.serve("yandex-v3"))
+    # what was said while the first session was being opened is caught up with, which needs more than SPEED
+    engine = engine_at("yandex-v3", await server.serve("yandex-v3"), replay_speed=10)
     line = Line([engine], Settings(), spoken)
     await asyncio.wait_for(line.speak(SPEED), CALL / SPEED + 60)
     await server.stop()
     verdict = line.verdict()
+    print(verdict)
     what = "a 17-minute call at Yandex's limits"
     claim(f"{what}: sessions, none ended by a limit", len(core.sessions),
           len(core.sessions) == 4 and all(session.outcome == "completed" for session in core.sessions))  # fmt: skip
@@ -56,15 +58,19 @@ async def test_seventeen_minutes_at_five_minutes_a_session(claim: Claim) -> None
 
 
 async def test_where_nobody_pauses_the_sessions_overlap(claim: Claim) -> None:
-    spoken = script(list(range(1, 401)))  # 120 s without a pause
-    for protocol, options in (("yandex-v3", {"session_seconds": 20}), ("palatine", {"session_seconds": 20})):
+    spoken = script(list(range(1, 301)))  # 90 s without a pause
+
+    async def one(protocol: str) -> None:
         core = Core(Options(max_seconds=20, block_ms=300))
         server = FakeServer(core)
-        engine = engine_at(protocol, await server.serve(protocol), **options)
+        engine = engine_at(protocol, await server.serve(protocol), session_seconds=20)
         line = Line([engine], Settings(), spoken)
-        await asyncio.wait_for(line.speak(4), 90)
+        await asyncio.wait_for(line.speak(1.5), 90)
         await server.stop()
         verdict = line.verdict()
+        print(verdict)
         figure = f"{len(core.sessions)} sessions, {verdict.missing} lost, {verdict.doubled} doubled"
-        claim(f"{protocol}: 120 s without a pause, 20 s a session: every word once", figure, verdict.exact)
-        assert all(session.outcome == "completed" for session in core.sessions)
+        claim(f"{protocol}: 90 s without a pause, 20 s a session: every word once", figure, verdict.exact)
+        assert not line.owner.failures
+
+    await asyncio.gather(one("yandex-v3"), one("palatine"))
