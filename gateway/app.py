@@ -26,18 +26,23 @@ from gateway.media.receiver import Receiver
 from gateway.media.recording import Recorder
 from gateway.sip import messages
 from gateway.sip.link import LinkError, SignallingLink
+from gateway.telemetry.latency import PACKET_TO_WRITE, PARTIAL_LAG
 from gateway.telemetry.metrics import DeliveryMetrics, Metrics
 from gateway.telemetry.pulse import Pulse
+from gateway.telemetry.trace import signalled, told
 from gateway.web.board import Board
 from gateway.web.control import Control
 from gateway.web.feed import Feed
-from gateway.web.history import History
+from gateway.web.history import History, HistoryError
 from gateway.web.parts import Parts
 from gateway.web.server import WebServer
 
 log = structlog.get_logger()
 
 USER_AGENT = "asr-gateway"
+SURVEY = 5.0  # seconds
+# Latencies that are measured many times a second: no step of a call by itself.
+OFTEN = {PACKET_TO_WRITE.short, PARTIAL_LAG.short}
 
 
 class StartError(Exception):
@@ -57,6 +62,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pulse = Pulse()
+        self._dialogs: dict[int, str] = {}  # Call-IDs, for the flight recorder
         self._metrics = Metrics()
         self._undo = contextlib.AsyncExitStack()
         self._stopping = asyncio.Event()
@@ -88,7 +94,7 @@ class Gateway:
 
         delivery, began = settings.delivery, time.time()
         outbox = Outbox(delivery.database, keep_days=delivery.keep_days, keep_bytes=delivery.keep_megabytes << 20)
-        self._deliverer = Deliverer(outbox, delivery, DeliveryMetrics(self._metrics))
+        self._deliverer = Deliverer(outbox, delivery, DeliveryMetrics(self._metrics, self._pulse))
         await self._deliverer.start()
         self._undo.push_async_callback(self._deliverer.stop)
         concluding = loop.create_task(self._conclude(began))
@@ -116,10 +122,13 @@ class Gateway:
         self._control.waiting = lambda: self._deliverer.waiting
         self._board = Board(Feed(), self._control)
         self._control.feed = self._board.feed
+        self._metrics.on_measured = self._measured
         loop.add_reader(self._receiver.fileno(), self._switchboard.on_media)
         self._undo.callback(loop.remove_reader, self._receiver.fileno())
         ticker = loop.create_task(self._tick())
         self._undo.callback(ticker.cancel)
+        surveyor = loop.create_task(self._survey())
+        self._undo.callback(surveyor.cancel)
 
         self._link = SignallingLink(self._setup(), self._on_signalling, log, on_lost=self._on_signalling_lost)
         self.ready = await self._link.start()
@@ -205,6 +214,16 @@ class Gateway:
         """Hands an event to who delivers it, then to who shows it."""
         self._deliverer.publish(event)
         self._board.publish(event)
+        if event.durable:
+            for dialog in event.call.sip_call_ids:
+                self._pulse.recorder.join(dialog, event.call.id)
+            self._pulse.recorder.note(event.call.id, "event", event.type, **told(event, self._settings.telemetry))
+
+    def _measured(self, call: str, latency: str, seconds: float) -> None:
+        self._board.measured(call, latency, seconds)
+        self._pulse.last_hour.add(latency, seconds, time.monotonic())
+        if latency not in OFTEN:
+            self._pulse.recorder.note(call, "latency", latency, seconds=round(seconds, 4))
 
     async def _embedded(self) -> Palatine | None:
         """Starts the embedded recogniser where a route wants it, and returns how it is reached."""
@@ -246,15 +265,28 @@ class Gateway:
                 log.info("signalling_up", listening=message.listening)
                 self._control.listening = message.listening
             case _:
+                self._record(message)
                 self._switchboard.on_message(message)
 
     def _on_recogniser(self, state: State, text: str) -> None:
         (log.warning if state is State.LOST else log.info)("recogniser", state=str(state), text=text)
 
+    def _record(self, message: messages.Message) -> None:
+        """Takes what the signalling process says of a dialog into the flight recorder."""
+        dialog = getattr(message, "dialog", None)
+        if isinstance(message, messages.Incoming):
+            self._dialogs[message.dialog] = message.sip_call_id
+        if dialog in self._dialogs:
+            facts = signalled(message, self._settings.telemetry)
+            self._pulse.recorder.note(self._dialogs[dialog], "sip", type(message).__name__.lower(), **facts)
+        if isinstance(message, messages.Ended):
+            self._dialogs.pop(message.dialog, None)
+
     def _on_signalling_lost(self) -> None:
         log.error("signalling_lost", text="the signalling process died; calls that are up keep their transcription")
         self._metrics.signalling_lost()
         self._control.listening = []
+        self._dialogs.clear()
         self._switchboard.on_signalling_lost()
 
     async def _conclude(self, began: float) -> None:
@@ -267,11 +299,28 @@ class Gateway:
             await asyncio.sleep(1)
 
     async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + TICK
             await asyncio.sleep(TICK)
+            self._pulse.late(loop.time() - due)
             self._switchboard.tick()
             self._board.tick()
             self._metrics.chunks_dropped(self._receiver.dropped())
+
+    async def _survey(self) -> None:
+        """Looks at what costs more than a scrape may, now and then."""
+        history = History(self._settings.delivery.database)
+        while True:
+            self._metrics.sessions(self._control.sessions())
+            oldest: dict[str, int] = {}
+            with contextlib.suppress(HistoryError):
+                oldest = await history.oldest()
+            now = time.time()
+            self._pulse.oldest = {name: max(0.0, now - number / 1e6) for name, number in oldest.items()}
+            for name, waiting in self._deliverer.waiting.items():
+                self._metrics.waiting(name, waiting, self._pulse.oldest.get(name, 0.0))
+            await asyncio.sleep(SURVEY)
 
     async def _idle(self, seconds: float) -> bool:
         """Waits until no leg is up; returns whether that came in time."""
@@ -291,6 +340,16 @@ class Gateway:
         """Adds the gauges that read the parts, and says what is running."""
         self._metrics.gauge("calls", "Calls that are not over", lambda: len(self._registry))
         self._metrics.gauge("legs", "Legs that are connected", lambda: self._switchboard.legs)
+        self._metrics.gauge("draining", "Whether no calls are taken any more", lambda: self._control.draining)
+        self._metrics.gauge("event_loop_lag_seconds", "How late the event loop was", lambda: self._pulse.loop_lag)
+        self._metrics.gauge(
+            "asr_unsettled_seconds", "Audio kept because its words are not settled", self._control.unsettled
+        )
+        self._metrics.gauge("viewers", "Open event streams", lambda: self._board.feed.viewers)
+        database = self._settings.delivery.database
+        self._metrics.gauge(
+            "store_bytes", "Size of the store's file", lambda: database.stat().st_size if database.exists() else 0
+        )
         if self.ready is not None:
             self._metrics.build(pjsip=self.ready.version, build=self.ready.build)
 

@@ -22,6 +22,11 @@ MODULES = {
     "webhooks": ("gateway.delivery.command", "list, show, replay and verify what was delivered"),
     "export": ("gateway.transcripts.command", "write the transcript of a finished call"),
     "schema": ("gateway.schema", "write the JSON Schema and the AsyncAPI document of the events"),
+    "status": ("gateway.console.status", "show a running gateway: calls, engines, consumers, latencies"),
+    "calls": ("gateway.console.calls", "list calls that are up, or search those that are over"),
+    "tail": ("gateway.console.tail", "follow the words of one call, or of all"),
+    "trace": ("gateway.console.trace", "show every recorded step of one call with its time"),
+    "doctor": ("gateway.console.doctor", "check what a gateway needs, each finding with its remedy"),
     "demo": ("gateway.demo", "show the whole way of a call on this machine, from the INVITE to the webhook"),
 }
 

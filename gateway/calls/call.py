@@ -37,16 +37,29 @@ _WORDS = {
 class Watcher(Protocol):
     """Who is told what the calls go through, apart from their events: the metrics."""
 
-    def audio_written(self, arrived: int, now: int) -> None:
-        """Audio was written to a recogniser; see ``Observer.asr_written``."""
+    def audio_written(self, call: str, arrived: int, now: int) -> None:
+        """Audio of a call was written to a recogniser; see ``Observer.asr_written``."""
 
-    def words_settled(self, event: events.Event, spoken_ns: int | None) -> None:
+    def words_begun(self, event: events.Event, spoken_ns: int | None, *, located: bool) -> None:
+        """An utterance was shown for the first time.
+
+        Args:
+            event: Its event.
+            spoken_ns: When its first sample was due, monotonic nanoseconds; None when the leg has no anchor.
+            located: Whether it is known that this was spoken there.
+        """
+
+    def words_settled(self, event: events.Event, spoken_ns: int | None, *, located: bool) -> None:
         """An utterance became final.
 
         Args:
             event: Its event.
             spoken_ns: When its last sample was due, monotonic nanoseconds; None when the leg has no anchor.
+            located: Whether it is known that this was spoken there.
         """
+
+    def words_lag(self, call: str, seconds: float | None) -> None:
+        """The text of a leg ends so long before its audio; None where the engine does not say where it ends."""
 
     def asr_lost(self, engine: str, code: str) -> None:
         """A recogniser's session was lost."""
@@ -182,6 +195,7 @@ class Call:
             leg.timeline.verify()
         except TimelineError as error:
             self.log.error("ledger_broken", leg=leg.name, text=str(error))
+        leg.stats = stats
         found = quality(stats, concealed=self._concealed)
         self._quality.append(
             events.LegQuality(
@@ -226,8 +240,11 @@ class Call:
         event = self._emit(words)
         if update.change is not Change.PARTIAL:
             self._words[leg.number, update.number] = events.Words.model_validate(words.model_dump(exclude={"type"}))
+        located = leg.located(update.start, update.end)
         if update.change is Change.FINAL:
-            self._watcher.words_settled(event, leg.timeline.monotonic_ns(update.end))
+            self._watcher.words_settled(event, leg.timeline.monotonic_ns(update.end), located=located)
+        elif update.change is Change.PARTIAL and update.revision == 1:
+            self._watcher.words_begun(event, leg.timeline.monotonic_ns(update.start), located=located)
 
     def leg_key(self, leg: Leg, digit: Digit) -> None:
         """A key was pressed."""
@@ -272,7 +289,11 @@ class Call:
 
     def leg_written(self, arrived: int, now: int) -> None:
         """Audio was written."""
-        self._watcher.audio_written(arrived, now)
+        self._watcher.audio_written(self.id, arrived, now)
+
+    def leg_lag(self, samples: int | None) -> None:
+        """The text of a leg lies so far behind its audio."""
+        self._watcher.words_lag(self.id, None if samples is None else samples / SAMPLE_RATE)
 
     def leg_done(self, leg: Leg) -> None:  # noqa: ARG002 (all legs are looked at)
         """A leg's last words are out."""

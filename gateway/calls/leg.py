@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -12,14 +13,17 @@ from gateway.asr.session import LegRecognition, State, Summary
 from gateway.calls.sensitive import Withholding
 from gateway.config import Settings
 from gateway.media import g711
-from gateway.media.activity import FRAME, SpeechActivity
+from gateway.media.activity import FRAME, Segment, SpeechActivity
 from gateway.media.chunks import SAMPLE_RATE, Chunk, Digit, Kind
+from gateway.media.stats import StreamStats
 from gateway.media.timeline import Timeline
 from gateway.transcripts.utterances import Change, Update, UtteranceBuilder
 
 # A sender that is silent on the wire for so long has paused: its jitter is not that large (seconds).
 WIRE_SILENCE = 0.4
 SILENT = -127
+# Stretches of speech that are remembered, to tell whether words lie where somebody spoke.
+SEGMENTS = 32
 
 
 class Owner(Protocol):
@@ -42,6 +46,9 @@ class Owner(Protocol):
 
     def leg_recovered(self, leg: Leg, lost: int) -> None:
         """The leg has a recogniser again; ``lost`` samples were given up."""
+
+    def leg_lag(self, samples: int | None) -> None:
+        """The engine told a text that ends so long before the audio does; None where it does not say where."""
 
     def leg_written(self, arrived: int, now: int) -> None:
         """Audio that arrived at the one time was written to the recogniser at the other, monotonic nanoseconds."""
@@ -68,6 +75,7 @@ class Leg:
         summary: What the recogniser made of the audio; None until ``leg_done``.
         held: Whether the peer has it on hold.
         unrecognised: Stretches whose words are missing: first sample, and one past the last.
+        stats: What the receiver counted, once the leg is disconnected.
         level: Loudest 20 ms of the newest chunk, dBov (0 the loudest, -127 silence).
     """
 
@@ -93,6 +101,9 @@ class Leg:
         self._owner = owner
         self._withholding = Withholding(settings.calls.pause_code, settings.calls.resume_code)
         self.level = SILENT
+        self.stats: StreamStats | None = None
+        self._spoken: deque[Segment] = deque(maxlen=SEGMENTS)
+        self._engine_locates = False
         self._activity = SpeechActivity()
         self._last_chunk = time.monotonic()
         self._utterances = UtteranceBuilder(
@@ -121,6 +132,7 @@ class Leg:
             spoke = self._activity.speaking
             for segment in self._activity.feed(chunk.levels[secret // FRAME :], first):
                 self._utterances.speech(segment)
+                self._spoken.append(segment)
             speaking = spoke or self._activity.speaking
             self._recognition.feed(Piece(first, payload, chunk.arrived_last), speaking=speaking)
         elif chunk.samples:
@@ -177,6 +189,15 @@ class Leg:
         """Where the leg's recognition stands."""
         return self._recognition.state
 
+    @property
+    def unsettled(self) -> int:
+        """Samples kept for the recogniser, because their words are not settled yet."""
+        return self._recognition.held
+
+    def located(self, first: int, end: int) -> bool:
+        """Returns whether it is known that somebody spoke there: by the engine, or by our own speech activity."""
+        return self._engine_locates or any(spoken.start < end and spoken.end > first for spoken in self._spoken)
+
     def withheld(self) -> int:
         """Returns the samples that no recogniser got: ``sent + withheld`` is the duration."""
         return self.timeline.duration - (self.summary.sent if self.summary else 0)
@@ -197,6 +218,8 @@ class Leg:
     def asr_text(self, partial: Partial) -> None:
         """The engine changed its text."""
         position, now = self.timeline.duration, time.monotonic()
+        self._engine_locates = not partial.accumulates
+        self._owner.leg_lag(None if partial.end is None else max(0, position - partial.end))
         if partial.accumulates:
             self._tell(self._utterances.text(partial.text, position, now))
         else:
@@ -204,6 +227,7 @@ class Leg:
 
     def asr_final(self, final: Final) -> None:
         """The engine ended an utterance."""
+        self._engine_locates = True
         self._tell(self._utterances.engine_final(final))
 
     def asr_refined(self, refinement: Refinement) -> None:

@@ -382,8 +382,8 @@ class Switchboard:
         return len(found) + len(lost)
 
     def stats(self, leg: Leg) -> StreamStats | None:
-        """Returns what the receiver counts on a leg; None once it is disconnected."""
-        return self._receiver.stats(leg.number) if leg.number in self._legs else None
+        """Returns what the receiver counts on a leg, or counted."""
+        return self._receiver.stats(leg.number) if leg.number in self._legs else leg.stats
 
     def hang_up_all(self) -> None:
         """Ends every dialog, because the gateway goes down."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cache
 
@@ -15,6 +15,8 @@ from gateway.media.chunks import SAMPLE_RATE
 from gateway.media.quality import Quality
 from gateway.media.timeline import wall_clock
 from gateway.telemetry import latency
+from gateway.telemetry.latency import Unmeasurable
+from gateway.telemetry.pulse import Pulse
 
 
 class Metrics:
@@ -68,12 +70,22 @@ class Metrics:
             buckets=(1, 5, 10, 20, 50, 100, 200, 500),
             registry=self.registry,
         )
+        self._sessions = self._gauge("asr_sessions", "Legs by the state of their recognition", "engine", "state")
+        self._waiting = self._gauge("webhook_waiting_events", "Durable events that wait for an endpoint", "endpoint")
+        self._oldest = self._gauge(
+            "webhook_oldest_waiting_seconds", "Age of the oldest durable event that waits for an endpoint", "endpoint"
+        )
         self._write = self._histogram(latency.PACKET_TO_WRITE)
         self._to_heard = self._histogram(latency.WRITE_TO_HEARD, "engine")
+        self._to_partial = self._histogram(latency.SPEECH_TO_PARTIAL)
+        self._lag = self._histogram(latency.PARTIAL_LAG)
         self._to_final = self._histogram(latency.SPEECH_TO_FINAL)
         self._to_webhook = self._histogram(latency.FINAL_TO_WEBHOOK, "endpoint")
         self._speech_to_webhook = self._histogram(latency.SPEECH_TO_WEBHOOK, "endpoint")
         self._bound = cache(lambda metric, *labels: metric.labels(*labels))
+        self._known_sessions: dict[tuple[str, str], Gauge] = {}
+        self._run_since = wall_clock(time.monotonic_ns())
+        self.on_measured: Callable[[str, str, float], None] = lambda _call, _latency, _seconds: None
 
     def serve(self, address: str) -> Callable[[], None]:
         """Serves ``/metrics`` at ``ADDRESS:PORT``, in a thread of its own.
@@ -104,6 +116,21 @@ class Metrics:
         """
         self._gauge(name, help_text).set_function(read)
 
+    def sessions(self, counts: Mapping[str, Mapping[str, int]]) -> None:
+        """Takes how many recognitions there are, by engine and state."""
+        for (engine, state), child in self._known_sessions.items():
+            child.set(counts.get(engine, {}).get(state, 0))
+        for engine, states in counts.items():
+            for state, count in states.items():
+                if (engine, state) not in self._known_sessions:
+                    child = self._known_sessions[engine, state] = self._sessions.labels(engine, state)
+                    child.set(count)
+
+    def waiting(self, endpoint: str, events: int, oldest: float) -> None:
+        """Takes what waits for an endpoint, and since how many seconds."""
+        self._bound(self._waiting, endpoint).set(events)
+        self._bound(self._oldest, endpoint).set(oldest)
+
     def build(self, **labels: str) -> None:
         """Says what is running."""
         self._gauge("build_info", "What is running; always 1", *labels).labels(**labels).set(1)
@@ -130,20 +157,28 @@ class Metrics:
         """A recogniser's session was lost."""
         self._bound(self._asr_lost, engine, code).inc()
 
-    def audio_written(self, arrived: int, now: int) -> None:
+    def audio_written(self, call: str, arrived: int, now: int) -> None:
         """Audio was written; times in monotonic nanoseconds."""
-        self._write.observe((now - arrived) / 1e9)
+        self._measured(latency.PACKET_TO_WRITE, self._write, call, (now - arrived) / 1e9)
 
     def audio_heard(self, engine: str, seconds: float) -> None:
         """A recogniser has worked through audio that was written so long before."""
         self._bound(self._to_heard, engine).observe(seconds)
 
-    def words_settled(self, _event: events.Event, spoken_ns: int | None) -> None:
+    def words_begun(self, event: events.Event, spoken_ns: int | None, *, located: bool) -> None:
+        """An utterance, whose first sample was due at ``spoken_ns`` (monotonic), was shown for the first time."""
+        self._since_speech(latency.SPEECH_TO_PARTIAL, self._to_partial, event, spoken_ns, located)
+
+    def words_settled(self, event: events.Event, spoken_ns: int | None, *, located: bool) -> None:
         """An utterance, whose last sample was due at ``spoken_ns`` (monotonic), became final."""
-        if spoken_ns is None:
-            self._bound(self._unmeasurable, latency.SPEECH_TO_FINAL.name, "no_anchor").inc()
+        self._since_speech(latency.SPEECH_TO_FINAL, self._to_final, event, spoken_ns, located)
+
+    def words_lag(self, call: str, seconds: float | None) -> None:
+        """A text ends so long before the audio."""
+        if seconds is None:
+            self._missed(latency.PARTIAL_LAG, Unmeasurable.NO_CURSOR)
         else:
-            self._to_final.observe((time.monotonic_ns() - spoken_ns) / 1e9)
+            self._measured(latency.PARTIAL_LAG, self._lag, call, seconds)
 
     def leg_accounted(self, leg: events.LegMedia) -> None:
         """A leg is over."""
@@ -170,12 +205,18 @@ class Metrics:
 
     def webhook_delivered(self, endpoint: str, event: events.Event) -> None:
         """An endpoint answered 2xx to an event."""
-        now = wall_clock(time.monotonic_ns())
-        if event.durable:
-            self._bound(self._to_webhook, endpoint).observe((now - event.time).total_seconds())
-        if isinstance(event.data, events.TranscriptFinal):
-            spoken = event.data.time + timedelta(milliseconds=event.data.end_ms - event.data.start_ms)
-            self._bound(self._speech_to_webhook, endpoint).observe((now - spoken).total_seconds())
+        if not isinstance(event.data, events.TranscriptFinal):
+            return
+        if event.time < self._run_since:
+            self._missed(latency.FINAL_TO_WEBHOOK, Unmeasurable.EARLIER_RUN)
+            self._missed(latency.SPEECH_TO_WEBHOOK, Unmeasurable.EARLIER_RUN)
+            return
+        now, call = wall_clock(time.monotonic_ns()), event.call.id
+        spoken = event.data.time + timedelta(milliseconds=event.data.end_ms - event.data.start_ms)
+        child = self._bound(self._to_webhook, endpoint)
+        self._measured(latency.FINAL_TO_WEBHOOK, child, call, (now - event.time).total_seconds())
+        child = self._bound(self._speech_to_webhook, endpoint)
+        self._measured(latency.SPEECH_TO_WEBHOOK, child, call, (now - spoken).total_seconds())
 
     def webhook_dropped(self, endpoint: str, reason: str) -> None:
         """An event is not sent to an endpoint."""
@@ -186,6 +227,24 @@ class Metrics:
         self._undurable.inc()
 
     # inside
+
+    def _since_speech(
+        self, what: latency.Latency, metric: Histogram, event: events.Event, spoken_ns: int | None, located: bool
+    ) -> None:
+        if spoken_ns is None:
+            self._missed(what, Unmeasurable.NO_ANCHOR)
+        elif not located:
+            self._missed(what, Unmeasurable.NO_SPEECH_FOUND)
+        else:
+            self._measured(what, metric, event.call.id, (time.monotonic_ns() - spoken_ns) / 1e9)
+
+    def _measured(self, what: latency.Latency, metric: Histogram, call: str, seconds: float) -> None:
+        # the exemplar names a call to look at; only scrapers that ask for OpenMetrics get it
+        metric.observe(seconds, {"call": call})
+        self.on_measured(call, what.short, seconds)
+
+    def _missed(self, what: latency.Latency, reason: Unmeasurable) -> None:
+        self._bound(self._unmeasurable, what.name, reason.value).inc()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"asr_gateway_{name}", text, labels, registry=self.registry)
@@ -200,16 +259,23 @@ class Metrics:
 class DeliveryMetrics(Observer):
     """Counts what delivery tells."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, pulse: Pulse) -> None:
         self._metrics = metrics
+        self._pulse = pulse
 
     def attempted(self, endpoint: str, event_type: str, result: Result, seconds: float, status: int) -> None:  # noqa: ARG002
         """Counts a request."""
         self._metrics.webhook_attempted(endpoint, result)
+        self._pulse.results[endpoint] = f"{result} {status}" if status else result
 
     def delivered(self, endpoint: str, event: events.Event, at: float) -> None:  # noqa: ARG002
         """Measures a delivery."""
         self._metrics.webhook_delivered(endpoint, event)
+        if event.durable:
+            self._pulse.delivered[endpoint] += 1
+            self._pulse.recorder.note(
+                event.call.id, "delivery", "delivered", endpoint=endpoint, type=event.type, seq=event.seq
+            )
 
     def dropped(self, endpoint: str, event_type: str, reason: Dropped) -> None:  # noqa: ARG002
         """Counts an event that is not sent."""
@@ -218,6 +284,11 @@ class DeliveryMetrics(Observer):
     def dead_letter(self, endpoint: str, event_type: str) -> None:  # noqa: ARG002
         """Counts an event whose attempts are used up."""
         self._metrics.webhook_dropped(endpoint, "dead_letter")
+        self._pulse.dead[endpoint] += 1
+
+    def storage(self, ok: bool, text: str) -> None:
+        """Keeps in mind whether events can be written."""
+        self._pulse.store = "ok" if ok else text
 
     def undurable(self, event_type: str) -> None:  # noqa: ARG002
         """Counts an event that is not on disk."""

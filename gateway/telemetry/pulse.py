@@ -5,12 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from gateway.media.stats import StreamStats
 from gateway.telemetry.latency import LastHour
 from gateway.telemetry.recorder import Recorder
-
-# Counters of legs that are over, kept so long that what shows their call still has them.
-LEGS = 2000
 
 
 class Pulse:
@@ -23,8 +19,8 @@ class Pulse:
         dead: Dead letters, by endpoint.
         delivered: Events acknowledged, by endpoint.
         store: ``ok``, or why events cannot be written.
+        oldest: Age of the oldest event that waits, in seconds, by endpoint.
         loop_lag: How late the event loop was at its worst, of the last second.
-        stats: What the receiver counted on legs that are over, by number.
     """
 
     def __init__(self) -> None:
@@ -34,11 +30,9 @@ class Pulse:
         self.dead: Counter[str] = Counter()
         self.delivered: Counter[str] = Counter()
         self.store = "ok"
+        self.oldest: dict[str, float] = {}
         self.loop_lag = 0.0
-        self.stats: dict[int, StreamStats] = {}
 
-    def accounted(self, leg: int, stats: StreamStats) -> None:
-        """Keeps the counters of a leg that is over."""
-        self.stats[leg] = stats
-        while len(self.stats) > LEGS:
-            del self.stats[next(iter(self.stats))]
+    def late(self, seconds: float) -> None:
+        """Takes how late the event loop was; the worst fades away over a second or so."""
+        self.loop_lag = max(seconds, self.loop_lag * 0.5, 0.0)

@@ -14,6 +14,7 @@ from typing import Any
 CALLS = 500
 FIRST = 100
 NEWEST = 300
+DIALOGS = 4000
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class Recorder:
         self._clock = clock
         self._limit = calls
         self._calls: OrderedDict[str, _Steps] = OrderedDict()
+        self._dialogs: OrderedDict[str, str] = OrderedDict()
 
     def note(self, call: str, part: str, what: str, **facts: Any) -> None:
         """Takes a step.
@@ -46,6 +48,7 @@ class Recorder:
             **facts: Details; plain values.
         """
         step = {"at": self._clock(), "part": part, "what": what, **facts}
+        call = self._dialogs.get(call, call)
         known = self._calls.get(call)
         if known is None:
             known = self._calls[call] = _Steps()
@@ -59,6 +62,11 @@ class Recorder:
 
     def join(self, dialog: str, call: str) -> None:
         """Says which call a dialog belongs to: its steps go there."""
+        if self._dialogs.get(dialog) == call:
+            return
+        self._dialogs[dialog] = call
+        if len(self._dialogs) > DIALOGS:
+            self._dialogs.popitem(last=False)
         if (early := self._calls.pop(dialog, None)) is None or dialog == call:
             return
         known = self._calls.setdefault(call, _Steps())

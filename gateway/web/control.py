@@ -14,6 +14,7 @@ from gateway.calls.registry import Registry
 from gateway.calls.switchboard import Switchboard
 from gateway.config import Settings
 from gateway.delivery.sender import shown
+from gateway.media.chunks import SAMPLE_RATE
 from gateway.media.timeline import milliseconds
 from gateway.telemetry import logs
 from gateway.telemetry.pulse import Pulse
@@ -70,7 +71,7 @@ class Control:
             return []
         found = []
         for leg in known.legs:
-            stats = self._switchboard.stats(leg) or self._pulse.stats.get(leg.number)
+            stats = self._switchboard.stats(leg)
             spans = [
                 SpanView.model_construct(
                     kind=span.kind.name.lower(),
@@ -110,11 +111,7 @@ class Control:
     def status(self) -> Status:
         """Returns the gateway at a glance."""
         waiting = self.waiting()
-        sessions: dict[str, Counter[str]] = {}
-        for call in self._registry:
-            for leg in call.legs:
-                if leg.summary is None:
-                    sessions.setdefault(leg.engine, Counter())[leg.recognition.value] += 1
+        sessions = self.sessions()
         return Status(
             version=version("asr-gateway"),
             seconds=round(time.monotonic() - self._started, 1),
@@ -139,6 +136,7 @@ class Control:
                     name=endpoint.name,
                     url=shown(endpoint.url),
                     waiting=waiting.get(endpoint.name, 0),
+                    oldest_seconds=self._pulse.oldest.get(endpoint.name),
                     last_result=self._pulse.results.get(endpoint.name, ""),
                     dead=self._pulse.dead[endpoint.name],
                     delivered=self._pulse.delivered[endpoint.name],
@@ -148,6 +146,19 @@ class Control:
             loop_lag_ms=round(self._pulse.loop_lag * 1000, 1),
             viewers=self.feed.viewers if self.feed else 0,
         )
+
+    def sessions(self) -> dict[str, Counter[str]]:
+        """Counts the legs' recognitions by engine and state."""
+        found: dict[str, Counter[str]] = {}
+        for call in self._registry:
+            for leg in call.legs:
+                if leg.summary is None:
+                    found.setdefault(leg.engine, Counter())[leg.recognition.value] += 1
+        return found
+
+    def unsettled(self) -> float:
+        """Returns the seconds of audio that are kept because their words are not settled."""
+        return sum(leg.unsettled for call in self._registry for leg in call.legs) / SAMPLE_RATE
 
     def ready(self) -> Ready:
         """Returns whether calls can be taken."""
