@@ -252,6 +252,7 @@ class Gateway:
             registrations=[_opened(registration) for registration in sip.registrations],
             session_seconds=sip.session_seconds,
             min_session_seconds=sip.min_session_seconds,
+            nameservers=list(sip.nameservers),
         )
 
     def _on_signalling(self, message: messages.Message) -> None:

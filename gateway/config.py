@@ -73,6 +73,11 @@ def _expression(value: str) -> str:
     return value
 
 
+def _numeric(value: str) -> str:
+    ip_address(value)
+    return value
+
+
 def _pattern(value: str) -> str:
     groups = re.compile(_expression(value)).groupindex
     if value and not {"call", "leg"} <= set(groups):
@@ -189,6 +194,9 @@ class Sip(Section):
         registrations: Where the gateway registers as an extension.
         session_seconds: How often a session is refreshed at the least (RFC 4028).
         min_session_seconds: The least of it that a peer may ask for; less gets 422.
+        nameservers: Numeric addresses of DNS servers that host names in Contact, Record-Route and registrars are looked
+            up at, without holding up anything. With none, the system's resolver is asked, and all of signalling waits
+            for its answer: for peers that give addresses.
         max_calls: Dialogs at once; beyond, 503 with Retry-After. The pjsua2 build may hold fewer, and says so at start.
         retry_after: Seconds that a 503 names.
         log_level: How much of the SIP stack's own log is taken: 1 errors to 5 every message.
@@ -202,6 +210,7 @@ class Sip(Section):
     registrations: Annotated[list[Registration], Field(max_length=60)] = []
     session_seconds: Annotated[int, Field(ge=90)] = 1800
     min_session_seconds: Annotated[int, Field(ge=90)] = 90
+    nameservers: list[Annotated[str, AfterValidator(_numeric)]] = []
     max_calls: Annotated[int, Field(ge=1, le=2000)] = 1000
     retry_after: Annotated[int, Field(ge=1)] = 10
     log_level: Annotated[int, Field(ge=1, le=5)] = 2

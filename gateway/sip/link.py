@@ -22,9 +22,9 @@ LONGEST_WAIT = 5.0
 SOUND_SECONDS = 10.0
 """A process that lived longer is sound: its end begins a new row of waits."""
 PING_SECONDS = 0.5
-MOST_UNANSWERED = 6
+MOST_UNANSWERED = 12
 """Pings without an answer after which the process counts as hanging, and is killed. Pings are counted, not seconds, so
-that a gateway which was itself held up kills nobody."""
+that a gateway which was itself held up kills nobody; they outlast a DNS query that times out after 5 s."""
 
 
 class LinkError(Exception):
@@ -38,7 +38,7 @@ def _nothing() -> None:
 class SignallingLink:
     """A supervised signalling process.
 
-    A process that dies, or that answers no ping for 3 s, is started again after 0.1 s, then 0.2 s and so on up to 5 s;
+    A process that dies, or that answers no ping for 6 s, is started again after 0.1 s, then 0.2 s and so on up to 5 s;
     its dialogs are lost, which ``on_lost`` tells. Numbers of dialogs go on counting over restarts, so that a late
     command meets no new dialog.
 

@@ -393,6 +393,7 @@ class Setup(Message):
         registrations: Where to register, as the fields of ``gateway.sip.registration.Registration``.
         session_seconds: Session-Expires that we ask for and grant (RFC 4028).
         min_session_seconds: The least that we grant.
+        nameservers: Numeric addresses; none for the system's resolver, which is waited for.
     """
 
     listen: list[str]
@@ -407,3 +408,4 @@ class Setup(Message):
     registrations: list[dict[str, Any]] = field(default_factory=list)
     session_seconds: int = 1800
     min_session_seconds: int = 90
+    nameservers: list[str] = field(default_factory=list)

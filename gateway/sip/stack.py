@@ -70,6 +70,8 @@ def endpoint_config(setup: Setup, capacity: int, writer: StackWriter) -> Any:
     config.uaConfig.threadCnt = 0
     config.uaConfig.mainThreadOnly = False
     config.uaConfig.userAgent = setup.user_agent
+    for address in setup.nameservers:
+        config.uaConfig.nameserver.append(address)
     # room beyond our own bound, so that it is we who refuse, with Retry-After
     config.uaConfig.maxCalls = min(capacity, setup.max_calls + 64)
     # pjsip is built without resampling: any other rate makes every call 488

@@ -54,6 +54,7 @@ class SipPeer:
         self.socket.connect(("127.0.0.1", port))
         self.here = f"{address}:{self.socket.getsockname()[1]}"
         self.uri = f"sip:{user}@127.0.0.1:{port}"
+        self.contact = self.here
         self.to_tag = ""
         self.cseq = 0
 
@@ -74,7 +75,7 @@ class SipPeer:
             f"{method} {self.uri} SIP/2.0\r\nVia: SIP/2.0/{self.transport} {self.here};branch={branch}\r\n"
             f'From: "Anna" <sip:anna@example.org>;tag=from-tag\r\nTo: <{self.uri}>{tag}\r\n'
             f"Call-ID: {self.call_id}\r\nCSeq: {cseq} {method}\r\n"
-            f"Contact: <sip:anna@{self.here};transport={self.transport.lower()}>\r\n"
+            f"Contact: <sip:anna@{self.contact};transport={self.transport.lower()}>\r\n"
             f"Max-Forwards: 70\r\n{headers}{kind}Content-Length: {len(body.encode())}\r\n\r\n{body}"
         )
         self.write(text.encode("utf-8", "surrogateescape"))

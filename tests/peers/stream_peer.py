@@ -26,7 +26,7 @@ class StreamPeer(SipPeer):
         peer.transport = "TLS" if context else "TCP"
         name = "localhost" if context else None
         peer.reader, peer.writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name)
-        peer.here = "{}:{}".format(*peer.writer.get_extra_info("sockname"))
+        peer.here = peer.contact = "{}:{}".format(*peer.writer.get_extra_info("sockname"))
         return peer
 
     def write(self, data: bytes) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
+import time
 
 import pytest
 
 from gateway.sip import sdes
 from gateway.sip.build import installed
-from gateway.sip.messages import Accept, Ended, Established, Incoming, Media, Refused
+from gateway.sip.messages import Accept, Ended, Established, Hangup, Incoming, Media, Refused
 from tests.peers.sip_peer import G711, Response, SipPeer, sdp
 from tests.sip.conftest import RTP_PORT, Signalling, Start
 
@@ -359,3 +360,19 @@ async def test_accept_meets_a_cancel(start: Start) -> None:
         assert ended.reason == ("bye" if final.code == 200 else "cancel")
     await asyncio.sleep(0)
     assert gateway.link.restarts == 0
+
+
+async def test_a_contact_that_no_name_server_knows_holds_nothing_up(start: Start) -> None:
+    gateway = await start(nameservers=["127.0.0.9"])
+    peer = gateway.peer()
+    peer.contact = "pbx.example.org:5060"
+    assert (await peer.invite(sdp())).code == 200
+    established = await gateway.wait_for(Established)
+    gateway.link.send(Hangup(established.dialog))
+    other = gateway.peer()
+    for _ in range(20):
+        began = time.monotonic()
+        other.send("OPTIONS")
+        assert (await other.final("OPTIONS")).code == 200
+        assert time.monotonic() - began < 1.0
+        await asyncio.sleep(0.05)
