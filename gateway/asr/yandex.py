@@ -43,6 +43,9 @@ _PERMANENT = {
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.FAILED_PRECONDITION,
 }
+# gRPC's own words where the service ended the call while it was being written to, and its status got lost on the way.
+# What was wrong shows when another session is opened.
+_STATUS_LOST = "Internal error from Core"
 # Over a limit of a session the service says one of these, too; in a session that worked they come from such a limit.
 _LIMITS = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.OUT_OF_RANGE}
 
@@ -307,6 +310,8 @@ def failure_of(code: grpc.StatusCode, details: str, *, answered: bool) -> Failur
         details: The service's own words.
         answered: Whether the session had results: it was opened rightly then.
     """
+    if code is grpc.StatusCode.INTERNAL and details == _STATUS_LOST:
+        return Failure("CONNECTION_LOST", "the service ended the call while it was written to", retryable=True)
     text = f"{code.name}: {details}" if details else code.name
     quota = code is grpc.StatusCode.RESOURCE_EXHAUSTED
     retryable = code not in _PERMANENT or (answered and code in _LIMITS)

@@ -14,7 +14,7 @@ from gateway.asr.engine import EngineEvent, Final, Partial, Progress, Word
 from gateway.asr.options import Yandex
 from gateway.media.chunks import SAMPLE_RATE
 
-# Words are taken to have been spoken this long before they were first shown (samples).
+# What a result says was spoken about so long before it came (samples; 0.5 s).
 UNHEARD = 4000
 
 
@@ -67,9 +67,9 @@ def config_of(settings: Yandex) -> stt.RecognitionConfig:
 class V2Reader:
     """Reads the responses of one session.
 
-    This API has no cursors, and its streaming results need not carry times. All words of a text lie before what had
-    been written when the text last changed; that is taken for the end of an utterance, and half a second before its
-    first words appeared for the start.
+    This API has no cursors, and its streaming results need not carry times. Without them an utterance is taken to reach
+    from half a second before its first words appeared to half a second before its final, or to where its text last
+    changed.
 
     Attributes:
         received: Always None: the service does not say.
@@ -98,6 +98,8 @@ class V2Reader:
             start = words[0].start if words else max(self._end, self._appeared - UNHEARD)
             end = max(start, words[-1].end if words else self._changed)
             if chunk.final:
+                if not words:  # a pause ended it: its last word is over since a while, and the next has not begun
+                    end = max(end, written - UNHEARD)
                 yield Final(text, start, end, self._count, words)
                 self._count += 1
                 self._end, self._text = end, ""
