@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import grpc
@@ -24,6 +25,16 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),  # the vendor warns that 4 MB may not do
 )
+
+
+@cache
+def keep_grpc_running() -> None:
+    """Keeps gRPC's own thread until the process ends.
+
+    Otherwise it is stopped whenever the last channel, call and server are gone, and the event loop stands still while
+    it waits for operations that were cancelled: for minutes, in the worst case.
+    """
+    grpc.aio.init_grpc_aio()
 
 
 class _Connection:
@@ -46,6 +57,7 @@ class Channels:
     """
 
     def __init__(self, endpoint: str, *, tls: bool, ca_file: str, calls_per_connection: int) -> None:
+        keep_grpc_running()
         self._endpoint = endpoint
         self._limit = calls_per_connection
         self._connections: list[_Connection] = []

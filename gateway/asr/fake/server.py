@@ -114,6 +114,9 @@ class FakeServer:
         import grpc.aio
 
         from gateway.asr.fake import yandex
+        from gateway.asr.grpc_channels import keep_grpc_running
+
+        keep_grpc_running()
 
         server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
         yandex.add(protocol, self.core, server)
