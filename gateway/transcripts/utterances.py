@@ -15,6 +15,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from enum import Enum
+from itertools import pairwise
 
 from gateway.asr.engine import Final, Partial, Refinement
 from gateway.media.activity import Segment
@@ -92,7 +93,8 @@ class UtteranceBuilder:
     Attributes:
         pause: Samples without speech that end an utterance.
         settle: Seconds of the engine's silence after the pause that make a text final, too.
-        longest: Samples after which an utterance is cut even without a pause.
+        longest: Samples after which an utterance is cut at the longest pause of its second half, however short; where
+            there is none, as it stands.
     """
 
     pause: int
@@ -102,6 +104,7 @@ class UtteranceBuilder:
     _words: list[str] = field(default_factory=list)  # theirs, in one row
     _ends: list[int] = field(default_factory=list)  # for each, how many words of the row come before its end
     _tail: list[str] = field(default_factory=list)  # words after the last final
+    _growth: list[tuple[int, int]] = field(default_factory=list)  # position, and words in the tail from then on
     _segments: list[Segment] = field(default_factory=list)  # speech after the last final
     _count: int = 0
     _revision: int = 0
@@ -130,7 +133,7 @@ class UtteranceBuilder:
             The open utterance emptied, where something of it had been shown.
         """
         shown = bool(self._tail)
-        self._finals, self._words, self._ends, self._tail = [], [], [], []
+        self._finals, self._words, self._ends, self._tail, self._growth = [], [], [], [], []
         self._cut, self._theirs = None, False
         return [self._partial(self._settled)] if shown else []
 
@@ -164,6 +167,7 @@ class UtteranceBuilder:
             self._appeared = position
             self._drop_stale(position)
         self._tail, self._changed = tail, now
+        self._growth.append((position, len(tail)))
         updates.append(self._partial(position))
         return updates
 
@@ -223,8 +227,8 @@ class UtteranceBuilder:
                 self._cut = _Cut(last.end, now)
             elif last is None and self._tail and position - self._appeared >= self.pause:
                 self._cut = _Cut(position, now)
-            elif self._tail and self._segments and position - self._segments[0].start >= self.longest:
-                updates += self._finalise(self._best_cut(position))
+            elif self._tail and self._segments and position - self._start(position) >= self.longest:
+                updates += self._cut_long(position)
         if self._cut is not None and self._tail and now - max(self._cut.since, self._changed) >= self.settle:
             updates += self._finalise(self._cut.end)
         elif self._cut is not None and not self._tail and position - self._cut.end >= STALE:
@@ -241,9 +245,23 @@ class UtteranceBuilder:
 
     # inside
 
-    def _best_cut(self, position: int) -> int:
-        closed = [segment.end for segment in self._segments if not segment.open]
-        return closed[-1] if closed else position
+    def _cut_long(self, position: int) -> list[Update]:
+        """Ends an utterance that has become too long, at its best pause; the words after that open the next one."""
+        middle = self._start(position) + self.longest // 2
+        best, longest = None, 0
+        for before, after in pairwise(self._segments):
+            words = self._words_until(after.start + OLD_WORDS)
+            if words and before.end >= middle and after.start - before.end > longest:
+                best, longest = (before.end, words), after.start - before.end
+        if best is None:
+            return self._finalise(position)
+        updates = self._finalise(*best)
+        return [*updates, self._partial(position)] if self._tail else updates
+
+    def _words_until(self, position: int) -> int:
+        """Returns how many words of the tail had been shown at a position."""
+        index = bisect_right(self._growth, (position, len(self._tail)))
+        return min(self._growth[index - 1][1], len(self._tail)) if index else 0
 
     def _drop_stale(self, position: int) -> None:
         while len(self._segments) > 1 and not self._segments[0].open and position - self._segments[0].end > STALE:
@@ -260,15 +278,23 @@ class UtteranceBuilder:
         end = max((segment.end for segment in self._segments), default=position)
         return Update(Change.PARTIAL, self._count + 1, " ".join(self._tail), start, max(start, end), self._revision)
 
-    def _finalise(self, end: int) -> list[Update]:
+    def _finalise(self, end: int, words: int | None = None) -> list[Update]:
+        """Ends the open utterance.
+
+        Args:
+            end: One past its last sample.
+            words: How many words of the tail are its own; all when None.
+        """
         start = self._start(end)
         end = max(start, end)
+        own, rest = (self._tail, []) if words is None else (self._tail[:words], self._tail[words:])
         self._count += 1
-        utterance = Utterance(self._count, " ".join(self._tail), start, end, self._revision + 1)
+        utterance = Utterance(self._count, " ".join(own), start, end, self._revision + 1)
         self._finals.append(utterance)
-        self._words += self._tail
+        self._words += own
         self._ends.append(len(self._words))
-        self._tail, self._revision = [], 0
+        self._growth = [(at, max(count - len(own), 0)) for at, count in self._growth] if rest else []
+        self._tail, self._revision = rest, 0
         self._forget_segments(end)
         self._settled = max(self._settled, end)
         return [_update(Change.FINAL, utterance)]

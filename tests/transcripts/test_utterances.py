@@ -3,10 +3,11 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.asr.engine import Final, Partial
 from gateway.media.activity import Segment
 from gateway.transcripts.utterances import Change, Update, UtteranceBuilder
 
-PAUSE, SETTLE = 4800, 0.7
+PAUSE, SETTLE, LAG = 4800, 0.7, 2400
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), max_size=8)
 STEPS = st.lists(
     st.one_of(
@@ -141,14 +142,67 @@ def test_a_correction_of_final_words_is_a_revision_of_their_utterance() -> None:
     assert (partial.change, partial.number, partial.text) == (Change.PARTIAL, 2, "it was")
 
 
-def test_a_long_monologue_is_cut_at_its_last_pause() -> None:
+def monologue(made: UtteranceBuilder, pauses: list[tuple[int, int]], *, until: int) -> list[Update]:
+    """Says a word every 0.5 s, shown 0.3 s later, in speech with these pauses; returns all updates."""
+    edges = [0, *(edge for pause in pauses for edge in pause), until]
+    stretches = list(zip(edges[::2], edges[1::2], strict=True))
+    said = [at for at in range(4000, until, 4000) if any(begin < at <= end for begin, end in stretches)]
+    updates: list[Update] = []
+    speaking: list[tuple[Segment, int]] = []
+    for position in range(0, until + 1, 800):
+        if len(speaking) < len(stretches) and stretches[len(speaking)][0] <= position:
+            begin, end = stretches[len(speaking)]
+            speaking.append((Segment(begin, position, open=True), end))
+            made.speech(speaking[-1][0])
+        for segment, end in speaking:
+            segment.open, segment.end = position < end, min(position, end)
+        updates += made.text(" ".join(f"w{at}" for at in said if at + LAG <= position), position, position / 8000)
+        updates += made.tick(position, position / 8000)
+    return updates
+
+
+def test_a_long_monologue_is_cut_at_the_longest_pause_of_its_second_half() -> None:
     made = builder(longest=80_000)
-    made.speech(spoken(0, 40_000))
-    made.speech(Segment(42_000, 79_000, open=True))
-    made.text("on and on", 79_000, 1.0)
-    assert made.tick(79_999, 1.0) == []
-    (final,) = made.tick(80_000, 1.0)
-    assert (final.change, final.end) == (Change.FINAL, 40_000)
+    pauses = [(20_000, 23_200), (48_000, 50_400), (60_000, 62_000), (70_000, 73_000)]
+    updates = monologue(made, pauses, until=80_000)
+    finals = [update for update in updates if update.change is Change.FINAL]
+    (final,) = finals
+    assert (final.start, final.end) == (0, 70_000), "the longest; those of the first half do not count"
+    assert final.text.split()[-1] == "w68000"
+    after = updates[updates.index(final) + 1]
+    assert (after.change, after.number, after.text, after.start) == (Change.PARTIAL, 2, "w76000", 73_000)
+
+
+def test_a_monologue_without_a_pause_is_cut_as_it_stands() -> None:
+    made = builder(longest=80_000)
+    finals = [update for update in monologue(made, [], until=170_000) if update.change is Change.FINAL]
+    assert [(final.start, final.end) for final in finals] == [(0, 80_000), (80_000, 160_000)]
+    words = " ".join(final.text for final in finals).split()
+    assert words == [f"w{at}" for at in range(4000, 160_000, 4000) if at + LAG <= 160_000]
+
+
+@given(st.lists(st.integers(2000, 20_000), min_size=1, max_size=20), st.lists(st.integers(1920, 4700), min_size=20))
+@settings(max_examples=100, deadline=None)
+def test_wherever_it_is_cut_the_words_before_the_pause_stay_before_it(talks: list[int], rests: list[int]) -> None:
+    made, pauses, at = builder(longest=40_000), [], 0
+    for talk, rest in zip(talks, rests, strict=False):
+        pauses.append((at + talk, at + talk + rest))
+        at += talk + rest
+    updates = monologue(made, pauses, until=at + 8000)
+    begins = dict(pauses)
+    for final in (update for update in updates if update.change is Change.FINAL):
+        if final.end in begins and final.text:
+            assert int(final.text.split()[-1][1:]) <= final.end
+
+
+def test_an_engine_with_boundaries_of_its_own_is_not_cut() -> None:
+    made = builder(longest=40_000)
+    made.speech(spoken(0, 8000))
+    made.engine_text(Partial("good", accumulates=False), 8000, 1.0)
+    for second in range(1, 20):
+        assert made.tick(8000 * second, float(second)) == []
+    (final,) = made.engine_final(Final("good morning", 0, 8000, index=1))
+    assert (final.change, final.number, final.text) == (Change.FINAL, 1, "good morning")
 
 
 def test_the_end_of_the_session_settles_what_is_open() -> None:
