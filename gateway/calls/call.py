@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
@@ -308,7 +308,8 @@ class Call:
         for leg in media:
             self._watcher.leg_accounted(leg)
         words = sorted(self._words.values(), key=lambda said: (said.time, said.leg, said.utterance))
-        missing = [gap for leg in media for gap in missing_of(leg)]
+        lost = {leg.name: leg.unrecognised for leg in self.legs}
+        missing = [gap for leg in media for gap in missing_of(leg, lost[leg.leg])]
         complete = not missing
         self._emit(events.TranscriptCompleted(utterances=words, legs=media, complete=complete, missing=missing))
         self.log.info("transcript_completed", complete=complete, utterances=len(words))
@@ -350,12 +351,20 @@ def _told(speaker: Participant | None) -> events.Speaker | None:
     return events.Speaker(aor=speaker.aor, name=speaker.name) if speaker else None
 
 
-def missing_of(leg: events.LegMedia) -> list[events.Missing]:
-    """Says what the transcript of a leg may lack: nothing where the engine accounts for all the audio it was sent."""
+def missing_of(leg: events.LegMedia, lost: Sequence[tuple[int, int]] = ()) -> list[events.Missing]:
+    """Says what the transcript of a leg may lack: nothing where the engine accounts for all the audio it was sent.
+
+    Args:
+        leg: What became of its audio.
+        lost: Stretches of which no recogniser gave an account: first sample, and one past the last.
+    """
     sent = leg.sent / SAMPLE_RATE
     if leg.unrecognised:
-        lost = leg.unrecognised / SAMPLE_RATE
-        return [events.Missing(leg=leg.leg, cause="recogniser_lost", from_ms=None, seconds=lost)]
+        known = [(milliseconds(first), (end - first) / SAMPLE_RATE) for first, end in lost]
+        return [
+            events.Missing(leg=leg.leg, cause="recogniser_lost", from_ms=from_ms, seconds=seconds)
+            for from_ms, seconds in known or [(None, leg.unrecognised / SAMPLE_RATE)]
+        ]
     if leg.recognised_seconds is None:
         return [events.Missing(leg=leg.leg, cause="recogniser_lost", from_ms=0, seconds=sent)] if sent else []
     if abs(leg.recognised_seconds - sent) > COUNT_TOLERANCE:
