@@ -360,10 +360,10 @@ def missing_of(leg: events.LegMedia, lost: Sequence[tuple[int, int]] = ()) -> li
     """
     sent = leg.sent / SAMPLE_RATE
     if leg.unrecognised:
-        known = [(milliseconds(first), (end - first) / SAMPLE_RATE) for first, end in lost]
+        known: list[tuple[int | None, int]] = [(milliseconds(first), end - first) for first, end in lost]
         return [
-            events.Missing(leg=leg.leg, cause="recogniser_lost", from_ms=from_ms, seconds=seconds)
-            for from_ms, seconds in known or [(None, leg.unrecognised / SAMPLE_RATE)]
+            events.Missing(leg=leg.leg, cause="recogniser_lost", from_ms=from_ms, seconds=samples / SAMPLE_RATE)
+            for from_ms, samples in known or [(None, leg.unrecognised)]
         ]
     if leg.recognised_seconds is None:
         return [events.Missing(leg=leg.leg, cause="recogniser_lost", from_ms=0, seconds=sent)] if sent else []

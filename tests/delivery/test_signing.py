@@ -1,6 +1,8 @@
 import base64
 import json
+import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,6 +19,7 @@ SIGNERS, VERIFIERS = [signing.signer(SECRET)], [signing.verifier(SECRET)]
 SEED = bytes(range(32))
 PRIVATE = "whsk_" + base64.b64encode(SEED).decode()
 NOW = 1_700_000_000
+JS = Path(__file__).parents[1] / "peers" / "js" / "verify.mjs"
 
 
 def test_the_specifications_own_example():
@@ -153,3 +156,13 @@ def test_a_symmetric_signature_does_not_pass_for_an_asymmetric_one():
 def test_an_unusable_private_key_is_refused(secret, fault):
     with pytest.raises(signing.SigningError, match=fault):
         signing.signer(secret)
+
+
+@pytest.mark.parametrize("secret", [SECRET, OTHER, signing.public_key(PRIVATE), "whsec_" + "B" * 32])
+def test_javascript_verifies_both_kinds(secret):
+    body = json.dumps({"text": "grüß dich — привет"}, ensure_ascii=False)
+    signers = [signing.signer(each) for each in (SECRET, OTHER, PRIVATE)]
+    headers = signing.headers(signers, "m1", int(datetime.now(UTC).timestamp()), body.encode())
+    message = json.dumps({"headers": headers, "body": body})
+    done = subprocess.run(["node", JS, secret], input=message, capture_output=True, text=True, check=False)
+    assert (done.stdout == "verified\n") == (secret != "whsec_" + "B" * 32), done.stderr
