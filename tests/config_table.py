@@ -50,9 +50,12 @@ def _section(annotation: object) -> type[BaseModel] | None:
 
 
 def _texts(section: type[BaseModel]) -> dict[str, str]:
+    """Returns what its docstring says of each setting, and the docstrings of the sections that it extends."""
+    inherited = [base for base in section.__bases__ if issubclass(base, BaseModel) and base is not BaseModel]
+    of_bases = {name: text for base in inherited for name, text in _texts(base).items()}
     lines = inspect.cleandoc(section.__doc__ or "").partition("Attributes:\n")[2]
     joined = re.sub(r"\n {8,}", " ", lines)
-    return {
+    return of_bases | {
         match[1]: match[2].replace("``", "`").replace("|", "\\|")
         for match in re.finditer(r"^ {4}(\w+): (.*)$", joined, re.M)
     }
