@@ -57,7 +57,6 @@ class Channels:
     """
 
     def __init__(self, endpoint: str, *, tls: bool, ca_file: str, calls_per_connection: int) -> None:
-        keep_grpc_running()
         self._endpoint = endpoint
         self._limit = calls_per_connection
         self._connections: list[_Connection] = []
@@ -97,6 +96,7 @@ class Channels:
         await asyncio.gather(*(connection.channel.close() for connection in connections), *self._closing)
 
     def _make(self) -> grpc.aio.Channel:
+        keep_grpc_running()
         if self._credentials is None:
             return grpc.aio.insecure_channel(self._endpoint, options=OPTIONS)
         return grpc.aio.secure_channel(self._endpoint, self._credentials, options=OPTIONS)
