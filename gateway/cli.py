@@ -27,6 +27,7 @@ MODULES = {
     "tail": ("gateway.console.tail", "follow the words of one call, or of all"),
     "trace": ("gateway.console.trace", "show every recorded step of one call with its time"),
     "doctor": ("gateway.console.doctor", "check what a gateway needs, each finding with its remedy"),
+    "inspect": ("gateway.inspect", "run a capture file through the media code and print what is in it"),
     "demo": ("gateway.demo", "show the whole way of a call on this machine, from the INVITE to the webhook"),
 }
 

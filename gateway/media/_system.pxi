@@ -1,5 +1,8 @@
 # The system calls and C library functions that the receiver uses.
 
+cdef extern from *:
+    void prefetch "__builtin_prefetch" (const void *) noexcept nogil
+
 cdef extern from "errno.h" nogil:
     int errno
 
