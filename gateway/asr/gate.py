@@ -16,6 +16,8 @@ FAILURES_TO_OPEN = 5
 TRY_SECONDS = 10.0
 # After a refusal for good, one leg tries again so much later (seconds): the account may have been put right.
 CONDEMNED_SECONDS = 30.0
+# Share of the start rate that is used: connections that were started evenly arrive unevenly.
+HEADROOM = 0.9
 
 
 class Breaker(Enum):
@@ -51,7 +53,7 @@ class Gate:
         probe_seconds: float = 2.0,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        self._interval = 1 / starts_per_second if starts_per_second else 0.0
+        self._interval = 1 / (starts_per_second * HEADROOM) if starts_per_second else 0.0
         self._probe = probe_seconds
         self._uniform = uniform
         self._next_start = float("-inf")

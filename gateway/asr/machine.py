@@ -508,7 +508,9 @@ class Machine:
 
     def _lose(self, run: Run, failure: Failure, now: float) -> None:
         """A session is lost."""
-        self._drop(run)
+        if run.session is not None:
+            run.session.abort()
+            run.session = None
         gate = run.engine.gate
         if failure.retryable or failure.quota:
             gate.failed(now)

@@ -45,6 +45,11 @@ class LegRecognition:
         """Samples that are kept in memory for a session that may need them."""
         return self._machine.buffer.held
 
+    @property
+    def backlog(self) -> int:
+        """Samples that no session has yet."""
+        return self._machine.buffer.backlog
+
     def feed(self, piece: Piece, *, speaking: bool = True) -> None:
         """Takes the next audio of the leg; written at once when the engine is up to date.
 
