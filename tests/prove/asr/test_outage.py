@@ -41,8 +41,11 @@ class Fake:
                 *("--starts-per-second", str(RATE), "--latency-ms", "60/150"),
                 stdout=log,
             )
-        while not (words := (self._folder / f"{self._name}-{self._runs}").read_text().split()):
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(20):
+            words: list[str] = []
+            while len(words) < 4:  # another process writes them
+                await asyncio.sleep(0.05)
+                words = (self._folder / f"{self._name}-{self._runs}").read_text().split()
         self.url = words[3]
         self._port = int(self.url.split(":")[2].split("/")[0])
 
