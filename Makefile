@@ -32,7 +32,7 @@ prove-first-call: ## the claims of the first call, as one table
 
 prove-asr: ## the claims of the ASR sessions, as one table: every fault at every engine, limits, loss, load (some minutes)
 	@deploy/setup.sh test
-	.venv/bin/python -m pytest -s tests/prove/asr
+	.venv/bin/python -m pytest -s -rs tests/prove/asr tests/asr/test_contract.py
 
 prove-sip: ## the claims of the SIP side, as one table: real peers, crashes, load (some minutes)
 	@deploy/setup.sh test
