@@ -4,7 +4,7 @@ export PYTHON
 CONFIG ?= config/gateway.toml
 ARGS ?=
 
-.PHONY: demo run test lint bench pjsip clean lock schema prove-first-call prove-sip prove-delivery prove-media prove-asr
+.PHONY: demo run test lint bench pjsip clean lock schema prove-first-call prove-sip prove-delivery prove-media prove-asr prove-live
 
 demo: ## one call on this machine, from the INVITE to the signed webhook; ARGS=--json for the summary alone
 	@deploy/setup.sh run
@@ -43,6 +43,10 @@ prove-sip: ## the claims of the SIP side, as one table: real peers, crashes, loa
 prove-delivery: ## the claims of utterances, events, store and delivery, as one table (half an hour)
 	@deploy/setup.sh test
 	.venv/bin/python -m pytest tests/prove/delivery tests/docs
+
+prove-live: ## the claims of latencies, API, page and tools, as one table; pictures go to build/screenshots (5 minutes)
+	@deploy/setup.sh test
+	.venv/bin/python -m pytest tests/web tests/prove/live
 
 schema: ## write the JSON Schema and the AsyncAPI document of the events to docs/
 	@deploy/setup.sh test
