@@ -32,13 +32,13 @@ def scenario(folder: Path, audio: bytes, *, tail_ms: int = 0) -> Path:
     """Writes a call that says something and hangs up.
 
     Args:
-        folder: For the scenario and its capture.
-        audio: A-law.
+        folder: For the scenario and its audio.
+        audio: A-law, in whole packets of 20 ms.
         tail_ms: Between the end of the audio and the BYE.
     """
-    sipp.write_capture(folder / "words.pcap", audio, payload_type=8)
-    text = SCENARIO.read_text().replace("DURATION", str(len(audio) // 8 + tail_ms))
-    text = text.replace("[capture]", f"{folder}/words.pcap").replace("[payload]", "8")
+    (folder / "words.raw").write_bytes(audio)
+    pause = f'<pause milliseconds="{len(audio) // 8 + tail_ms}"/>'
+    text = SCENARIO.read_text().replace("<pause/>", pause).replace("FILE", "words.raw").replace("PAYLOAD", "8")
     path = folder / "words.xml"
     path.write_text(text)
     return path

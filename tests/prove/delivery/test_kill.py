@@ -96,4 +96,6 @@ async def test_kill_9_at_random_moments(tmp_path: Path, claim: Claim) -> None:
     ]
     claim("kill -9: interrupted calls that say what is missing", f"{len(telling)}/{len(cut)}", telling == cut)
     assert len(cut) > kills / 2, "the kills did not come in the midst of calls"
+    fit = summary.verified - len(gateway.misfits)
+    claim("schema: events really sent that fit it", f"{fit}/{summary.verified}", not gateway.misfits)
     claim("kill -9: repeats the consumer could ignore by id", summary.duplicates, True)
