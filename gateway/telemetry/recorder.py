@@ -79,7 +79,10 @@ class Recorder:
         known = self._calls.get(call)
         if known is None:
             return None
-        gap = [{"at": known.newest[0]["at"], "part": "recorder", "what": "dropped", "steps": known.dropped}]
-        steps = [*known.first, *(gap if known.dropped else []), *known.newest]
+        steps = list(known.first)
+        if known.dropped:
+            at = known.newest[0]["at"]
+            steps.append({"at": at, "part": "recorder", "what": "dropped", "steps": known.dropped})
+        steps += known.newest
         begun = steps[0]["at"]
         return [{"ms": round((step.pop("at") - begun) / 1e6, 3), **step} for step in map(dict, steps)]

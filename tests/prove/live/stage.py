@@ -23,10 +23,10 @@ async def say(folder: Path, name: str, words: list[str]) -> Path:
 
 
 @asynccontextmanager
-async def recogniser(latency_ms: int = 0) -> AsyncIterator[int]:
-    """Runs fake-asr with Palatine's protocol; yields its port."""
+async def recogniser(latency_ms: int = 0, protocol: str = "palatine") -> AsyncIterator[int]:
+    """Runs fake-asr; yields its port."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.cli", "fake-asr", "--palatine", "0", "--latency-ms", str(latency_ms)),
+        *(sys.executable, "-m", "gateway.cli", "fake-asr", f"--{protocol}", "0", "--latency-ms", str(latency_ms)),
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None

@@ -18,10 +18,10 @@ DELAY = 0.15
 # A block of the engine is 300 ms: where in it a word ends makes a mean over a dozen words differ by this much.
 NEAR = 0.06
 NAMES = (
-    "packet_to_asr_write", "speech_start_to_partial", "speech_end_to_final", "final_to_webhook",
-    "speech_end_to_webhook",
+    "packet_to_asr_write", "asr_write_to_heard", "speech_start_to_partial", "partial_lag", "speech_end_to_final",
+    "final_to_webhook", "speech_end_to_webhook",
 )  # fmt: skip
-SPOKEN = {"speech_start_to_partial", "speech_end_to_final", "speech_end_to_webhook"}
+SPOKEN = set(NAMES) - {"packet_to_asr_write", "final_to_webhook"}
 MOVED = {
     "the network to the engine": SPOKEN,
     "the engine": SPOKEN,
@@ -45,7 +45,13 @@ def means(text: str) -> dict[str, float]:
     return {name: total / count for name, (total, count) in sums.items() if count}
 
 
-async def measure(folder: Path, stage: str) -> tuple[dict[str, float], str, str]:
+def deepgram(port: int) -> str:
+    """An engine that says how far its text reaches, and ends utterances itself: no pause of ours hides its delay."""
+    url = f"ws://127.0.0.1:{port}/v1/listen"
+    return f'[asr]\nengine = "deepgram"\n[asr.deepgram]\nurl = "{url}"\napi_key = "a-key"\n'
+
+
+async def measure(folder: Path, stage: str, *, cursor: bool = True) -> tuple[dict[str, float], str, str]:
     await asyncio.to_thread(folder.mkdir)
     path = await say(folder, "words", ["w1", "w2", "-", "w3", "-", "w4", "w5", "w6", "-", "w7", "-", "w8", "w9", "-"])
 
@@ -56,9 +62,9 @@ async def measure(folder: Path, stage: str) -> tuple[dict[str, float], str, str]
     network = DELAY if stage == "the network to the engine" else 0.0
     engine = round(DELAY * 1000) if stage == "the engine" else 0
     async with (
-        recogniser(engine) as port,
+        recogniser(engine, "deepgram" if cursor else "palatine") as port,
         Wire(port, network) as wire,
-        GatewayProcess(folder, asr=palatine(wire.port), answer=answer) as gateway,
+        GatewayProcess(folder, asr=(deepgram if cursor else palatine)(wire.port), answer=answer) as gateway,
     ):
         await call(gateway.sip, "--audio", str(path), "--leg", "caller")
         (done,) = await gateway.completed()
@@ -73,10 +79,11 @@ async def test_a_delay_moves_its_own_stage_and_no_other(tmp_path: Path, claim: C
     assert set(before) == set(NAMES), before
     exemplars = openmetrics.count(f'# {{call="{call_id}"}}')
     claim("latency: exemplars that name the call, in OpenMetrics", exemplars, exemplars >= len(NAMES))
+    without, other, _ = await measure(tmp_path / "palatine", "", cursor=False)
     missed = 'asr_gateway_latency_unmeasurable_total{latency="asr_gateway_partial_lag",reason="no_cursor"}'
-    counted = [float(line.rpartition(" ")[2]) for line in openmetrics.splitlines() if line.startswith(missed)]
-    none = "asr_gateway_partial_lag_seconds_count 0.0" in openmetrics
-    claim("latency: the lag of an engine without a cursor is counted as unmeasurable", counted, none and counted[0] > 0)
+    counted = [float(line.rpartition(" ")[2]) for line in other.splitlines() if line.startswith(missed)]
+    honest = "partial_lag" not in without and counted[0] > 0
+    claim("latency: the lag of an engine without a cursor is counted as unmeasurable", counted, honest)
     for number, (stage, moved) in enumerate(MOVED.items()):
         after, _, _ = await measure(tmp_path / str(number), stage)
         for name in NAMES:
