@@ -128,6 +128,7 @@ async def test_nothing_is_told_after_abort(protocol: str) -> None:
     driven = Driven(engine_at(protocol, await server.serve(protocol)))
     await driven.ready()
     await driven.send(say([1, 2, 3]))
+    await driven.until(lambda: any(session.bytes for session in server.core.sessions))
     driven.session.abort()
     told = len(driven.events)
     await asyncio.sleep(0.2)
