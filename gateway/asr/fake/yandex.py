@@ -120,7 +120,7 @@ class Conversation(ABC):
                     first = False
                     continue
                 await self._take(self.audio(request))
-            if self.session is not None:
+            if self.session is not None and not self.context.cancelled():
                 self._work(*self.session.finish())
                 self._speaker.say(lambda: self._out.put_nowait(None))
         except TimeoutError:
