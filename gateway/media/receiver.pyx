@@ -36,6 +36,7 @@ include "_limits.pxi"
 include "_clock.pxi"
 include "_events.pxi"
 include "_stream.pxi"
+include "_terms.pxi"
 include "_loop.pxi"
 include "_send.pxi"
 
