@@ -292,6 +292,8 @@ class Calls(Section):
         roles: How legs of recording sessions are named; the first rule that matches counts, and where none does the
             leg is named by the participant's own address or name.
         headers: Headers of the INVITE that go into the events.
+        mask_numbers: Whether telephone numbers are masked in events, the last three digits excepted; routes still see
+            them whole.
         rtp_timeout_seconds: A leg that is not on hold and gets no RTP for so long ends; 0 for never.
         lost_seconds: A leg whose dialog was lost with the signalling process goes on by its RTP, and ends when it gets
             none for so long, on hold or not.
@@ -307,6 +309,7 @@ class Calls(Section):
     uri_pattern: Annotated[str, AfterValidator(_pattern)] = ""
     roles: list[Role] = []
     headers: list[str] = []
+    mask_numbers: bool = False
     rtp_timeout_seconds: Annotated[float, Field(ge=0)] = 60.0
     lost_seconds: Annotated[float, Field(gt=0)] = 10.0
     linger_seconds: Annotated[float, Field(ge=0)] = 0.5

@@ -21,6 +21,22 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class SipDialog(_Model):
+    """A dialog of a call, for finding it in the logs of PBXs and SBCs.
+
+    Attributes:
+        leg: The leg's name.
+        call_id: Its Call-ID.
+        from_tag: The caller's tag.
+        to_tag: Ours.
+    """
+
+    leg: str
+    call_id: str
+    from_tag: str
+    to_tag: str
+
+
 class CallInfo(_Model):
     """The call that an event belongs to, the same in all of its events.
 
@@ -30,6 +46,9 @@ class CallInfo(_Model):
         from_number: User part of P-Asserted-Identity, else of From, of the first leg.
         to_number: User part of To of the first leg.
         headers: Chosen headers of the INVITEs, by lower-case name.
+        diverted_from: User part of Diversion (RFC 5806) of the first leg; empty for none.
+        user_to_user: The User-to-User header (RFC 7433) of the first leg; empty for none.
+        dialogs: The dialog of each leg, in the order of the legs.
         labels: What the operator's system attached to the call; ``call.updated`` says when they change.
     """
 
@@ -39,6 +58,9 @@ class CallInfo(_Model):
     to_number: str
     headers: dict[str, str]
     labels: dict[str, str] = {}
+    diverted_from: str = ""
+    user_to_user: str = ""
+    dialogs: list[SipDialog] = []
 
 
 class LegSeconds(_Model):

@@ -31,6 +31,10 @@ def test_an_event_on_the_wire() -> None:
             "from_number": "100",
             "to_number": "200",
             "headers": {"x-queue": "sales"},
+            "labels": {},
+            "diverted_from": "",
+            "user_to_user": "",
+            "dialogs": [],
         },
         "data": {
             "leg": "caller",

@@ -114,6 +114,7 @@ class Call:
         self._answered = 0.0
         self._ended = False
         self._up: set[int] = set()
+        self._dialogs: list[events.SipDialog] = []
         self._speakers: dict[int, events.Speaker | None] = {}
         self._words: dict[tuple[int, int], events.Words] = {}
         self._media: dict[int, events.LegMedia] = {}
@@ -140,8 +141,15 @@ class Call:
             number += 1
         return free
 
-    def add(self, leg: Leg, speaker: Participant | None = None) -> None:
-        """Adds a leg that was answered, and who speaks on it where that is known."""
+    def add(self, leg: Leg, speaker: Participant | None = None, *, tags: tuple[str, str] = ("", "")) -> None:
+        """Adds a leg that was answered.
+
+        Args:
+            leg: The leg.
+            speaker: Who speaks on it, where that is known.
+            tags: The peer's and our own tag of its dialog.
+        """
+        self._dialogs.append(events.SipDialog(leg=leg.name, call_id=leg.sip_call_id, from_tag=tags[0], to_tag=tags[1]))
         first = not self.legs
         self.legs.append(leg)
         self._up.add(leg.number)
@@ -344,6 +352,9 @@ class Call:
             to_number=self._identity.to_number,
             headers=self._identity.headers,
             labels=self._labels,
+            diverted_from=self._identity.diverted_from,
+            user_to_user=self._identity.user_to_user,
+            dialogs=self._dialogs,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.asr.routes import Facts
 from gateway.config import Calls
@@ -12,8 +12,10 @@ from gateway.sip.messages import Incoming
 from gateway.sip.siprec import Participant, Recording
 
 _USER = re.compile(r"<?(?:sips?|tel):([^@;>\s]*)", re.IGNORECASE)
+_NUMBER = re.compile(r"\d(?:[-() ]{0,2}\d){6,}")
 _SAFE = re.compile(r"[^\w.@+-]")
 LONGEST_NAME = 64
+LONGEST_VALUE = 512
 NOTHING = Recording()
 
 
@@ -27,6 +29,8 @@ class Identity:
         from_number: The caller, by P-Asserted-Identity (RFC 3325) before From.
         to_number: The dialled number: the user part of To.
         headers: The chosen headers, by lower-case name; of several values the first.
+        diverted_from: Who sent the call on last: the user part of the first Diversion (RFC 5806).
+        user_to_user: The User-to-User header (RFC 7433), as it came.
     """
 
     key: str
@@ -34,6 +38,25 @@ class Identity:
     from_number: str
     to_number: str
     headers: dict[str, str]
+    diverted_from: str = ""
+    user_to_user: str = ""
+
+    def masked(self) -> Identity:
+        """Returns the same with its telephone numbers masked."""
+        return replace(
+            self,
+            leg=mask(self.leg),
+            from_number=mask(self.from_number),
+            to_number=mask(self.to_number),
+            headers={name: mask(value) for name, value in self.headers.items()},
+            diverted_from=mask(self.diverted_from),
+            user_to_user=mask(self.user_to_user),
+        )
+
+
+def mask(text: str) -> str:
+    """Masks telephone numbers: of seven digits and more, with or without separators, the last three stay."""
+    return _NUMBER.sub(lambda found: re.sub(r"\d(?=(?:\D*\d){3})", "*", found[0]), text)
 
 
 def user_of(uri: str) -> str:
@@ -70,6 +93,8 @@ def identify(incoming: Incoming, settings: Calls, recording: Recording = NOTHING
         from_number=user_of(asserted) or user_of(incoming.from_uri),
         to_number=user_of(incoming.to_uri),
         headers={name: value for name, value in chosen.items() if value},
+        diverted_from=user_of(_first(incoming.headers, "diversion")),
+        user_to_user=_first(incoming.headers, "user-to-user")[:LONGEST_VALUE],
     )
 
 

@@ -18,7 +18,7 @@ import structlog
 from gateway.asr.engine import Engine
 from gateway.asr.routes import Facts
 from gateway.calls.call import Call
-from gateway.calls.identity import Identity, facts_of, identify, leg_name
+from gateway.calls.identity import Identity, facts_of, identify, leg_name, mask
 from gateway.calls.leg import Leg
 from gateway.calls.registry import Registry
 from gateway.config import Settings
@@ -29,7 +29,7 @@ from gateway.media.receiver import Receiver
 from gateway.media.rtcp import Reporter
 from gateway.media.stats import StreamStats
 from gateway.sip import messages
-from gateway.sip.siprec import MetadataError, Recording
+from gateway.sip.siprec import MetadataError, Participant, Recording
 
 log = structlog.get_logger()
 
@@ -96,6 +96,7 @@ class _Dialog:
     streams: dict[int, _Stream] = field(default_factory=dict)  # by port
     call: Call | None = None
     established: bool = False
+    to_tag: str = ""
     signalling_lost: bool = False
     ending: str = ""
 
@@ -149,8 +150,8 @@ class Switchboard:
                 self._media(message)
             case messages.Metadata():
                 self._metadata(message)
-            case messages.Established(dialog):
-                self._established(dialog)
+            case messages.Established():
+                self._established(message)
             case messages.Ended():
                 self._ended(message)
             case messages.Refused(code, cause, source):
@@ -236,13 +237,13 @@ class Switchboard:
             return
         for stream in dialog.streams.values():
             if stream.leg is not None and dialog.call is not None:
-                dialog.call.identified(stream.leg, dialog.recording.speaker(stream.media.label))
+                dialog.call.identified(stream.leg, self._speaker(stream))
 
-    def _established(self, number: int) -> None:
-        dialog = self._dialogs.get(number)
+    def _established(self, established: messages.Established) -> None:
+        dialog = self._dialogs.get(established.dialog)
         if dialog is None or dialog.established:
             return
-        dialog.established = True
+        dialog.established, dialog.to_tag = True, established.to_tag
         for stream in dialog.streams.values():
             self._begin(stream)
 
@@ -250,9 +251,10 @@ class Switchboard:
         """Makes the leg: the dialog is confirmed."""
         dialog = stream.dialog
         if dialog.call is None or dialog.call.ended:
-            dialog.call = self._registry.call_for(dialog.identity)
+            shown = dialog.identity.masked() if self._settings.calls.mask_numbers else dialog.identity
+            dialog.call = self._registry.call_for(shown)
         call = dialog.call
-        speaker = dialog.recording.speaker(stream.media.label)
+        speaker = self._speaker(stream)
         name = dialog.identity.leg
         if dialog.incoming.recording:
             name = leg_name(speaker, stream.media.label, self._settings.calls)
@@ -262,12 +264,18 @@ class Switchboard:
         log.info("leg_routed", call=call.id, leg=name, route=route, engines=[engine.name for engine in engines])
         stream.leg = Leg(stream.number, name, dialog.incoming.sip_call_id, codec, engines, self._settings, owner=call)
         stream.since = time.monotonic()
-        call.add(stream.leg, speaker)
+        call.add(stream.leg, speaker, tags=(dialog.incoming.from_tag, dialog.to_tag))
         self._counters.leg_up()
         call.hold(stream.leg, held=stream.media.held)
         early, stream.early = stream.early, []
         for item in early:
             self._hand_over(stream, item)
+
+    def _speaker(self, stream: _Stream) -> Participant | None:
+        speaker = stream.dialog.recording.speaker(stream.media.label)
+        if speaker is not None and self._settings.calls.mask_numbers:
+            return Participant(mask(speaker.aor), mask(speaker.name))
+        return speaker
 
     def _ended(self, ended: messages.Ended) -> None:
         dialog = self._dialogs.pop(ended.dialog, None)

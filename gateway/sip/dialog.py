@@ -25,6 +25,7 @@ class Dialog:
         recording: All audio streams of the peer are received (SIPREC), of other peers' the first alone.
         address: Our RTP address in SDP; before ``accept`` it stands only in drafts that are never sent.
         established: The ACK came.
+        to_tag: Our own tag, as far as a response has shown it.
         terms: What its peer is answered.
     """
 
@@ -32,6 +33,7 @@ class Dialog:
     recording: bool = False
     address: str = "127.0.0.1"
     established: bool = False
+    to_tag: str = ""
     terms: Terms = PLAIN
     _accepted: bool = False
     _version: int = 0
@@ -200,7 +202,7 @@ class Dialog:
         if self.established or self._ended:
             return None
         self.established = True
-        return Established(self.number)
+        return Established(self.number, self.to_tag)
 
     def ended(self, code: int, text: str, *, bye: bool) -> Ended | None:
         """Notes the end.

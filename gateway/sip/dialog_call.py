@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from gateway.sip.dialog import Dialog
 from gateway.sip.messages import Metadata
-from gateway.sip.request import clean, read
+from gateway.sip.request import clean, read, tag_of
 from gateway.sip.sdp import Negotiated, SdpError
 from gateway.sip.stack import Owner, guarded, operation, pj
 
@@ -35,8 +35,13 @@ class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
 
     @guarded
     def onCallTsxState(self, prm: Any) -> None:  # noqa: N802 (pjsua2 names its callbacks)
-        """A transaction changed: a re-INVITE or an UPDATE may have brought metadata, with an offer or alone."""
+        """A transaction changed: a re-INVITE or an UPDATE may have brought metadata, with an offer or alone.
+
+        What we send shows our tag, which the stack does not tell otherwise.
+        """
         state = prm.e.body.tsxState
+        if state.type == pj.PJSIP_EVENT_TX_MSG and not self.dialog.to_tag and state.tsx.method == "INVITE":
+            self.dialog.to_tag = tag_of(read(state.src.tdata.wholeMsg).first("to"))
         if state.type != pj.PJSIP_EVENT_RX_MSG or state.tsx.role != pj.PJSIP_ROLE_UAS:
             return
         if self.told and state.tsx.method in ("INVITE", "UPDATE"):

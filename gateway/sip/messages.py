@@ -90,7 +90,7 @@ class Incoming(Message):
         dialog: The dialog's number from now on.
         sip_call_id: The Call-ID header.
         from_tag: The caller's tag.
-        to_tag: Our own tag; empty, since pjsua2 does not tell it.
+        to_tag: Our own tag; empty here, ``Established`` has it.
         request_uri: As in the request line.
         from_uri: The URI of From.
         to_uri: The URI of To.
@@ -194,9 +194,15 @@ class Metadata(Message):
 @message
 @dataclass(frozen=True, slots=True)
 class Established(Message):
-    """The ACK for our 200 came: the dialog is confirmed."""
+    """The ACK for our 200 came: the dialog is confirmed.
+
+    Attributes:
+        dialog: The dialog's number.
+        to_tag: Our own tag.
+    """
 
     dialog: int
+    to_tag: str = ""
 
 
 @message

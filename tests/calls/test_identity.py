@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from gateway.asr.routes import Facts
-from gateway.calls.identity import Identity, facts_of, identify, user_of
-from gateway.config import Calls
+from gateway.calls.identity import Identity, facts_of, identify, leg_name, mask, user_of
+from gateway.config import Calls, Role
 from gateway.sip.messages import Incoming
+from gateway.sip.siprec import Participant, Recording
 
 
 def invite(uri: str = "sip:200@gw", **headers: str) -> Incoming:
@@ -63,3 +64,62 @@ def test_what_a_peer_names_things_is_made_harmless() -> None:
 def test_what_routes_look_at() -> None:
     incoming = replace(invite(X_Call_Leg="agent", X_Queue="sales"), peer="pbx")
     assert facts_of(incoming, identify(incoming, Calls())) == Facts("pbx", "200", "100", "agent", incoming.headers)
+
+
+def test_who_diverted_the_call_and_what_one_user_told_the_other() -> None:
+    identity = identify(
+        invite(
+            Diversion="<sip:4711@pbx.example>;reason=unconditional",
+            User_to_User="56a390f3d2b7310023a2;encoding=hex",
+            P_Asserted_Identity='"Anna" <sip:+74951234567@pbx>',
+        ),
+        Calls(),
+    )
+    assert (identity.diverted_from, identity.user_to_user) == ("4711", "56a390f3d2b7310023a2;encoding=hex")
+    assert identity.from_number == "+74951234567"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("+74951234567", "+********567"),
+        ("8 (495) 123-45-67", "* (***) ***-*5-67"),
+        ("sip:4951234567@192.0.2.41", "sip:*******567@192.0.2.41"),
+        ("4711", "4711"),
+        ("anna", "anna"),
+        ("", ""),
+    ],
+)
+def test_numbers_are_masked_but_for_their_end(text: str, masked: str) -> None:
+    assert mask(text) == masked
+
+
+def test_a_masked_identity_keeps_its_key() -> None:
+    identity = identify(invite(X_Call_Id="1234567890", X_Caller="4951234567"), Calls(headers=["X-Caller"]))
+    masked = identity.masked()
+    assert (masked.key, masked.headers) == ("1234567890", {"x-caller": "*******567"})
+
+
+@pytest.mark.parametrize(
+    ("speaker", "label", "name"),
+    [
+        (Participant("sip:4711@pbx", "Boris"), "1", "agent"),
+        (Participant("sip:9@pbx", "Supervisor Olga"), "1", "boss"),
+        (Participant("sip:anna@pbx", "Anna"), "1", "anna"),
+        (Participant("", "Anna Ivanova"), "1", "Anna_Ivanova"),
+        (Participant("", ""), "1", "stream-1"),
+        (None, "1", "stream-1"),
+        (None, "", "stream"),
+    ],
+)
+def test_legs_of_a_recording_are_named_by_role_participant_or_label(
+    speaker: Participant | None, label: str, name: str
+) -> None:
+    roles = [Role(role="agent", aor=r"^sip:47\d\d@"), Role(role="boss", name="^Supervisor")]
+    assert leg_name(speaker, label, Calls(roles=roles)) == name
+
+
+def test_the_session_that_is_recorded_groups_where_nothing_else_does() -> None:
+    recording = Recording(sessions=("hVpd7YQgRW2nD22h7q60JQ==", "second"))
+    assert identify(invite(), Calls(), recording).key == "hVpd7YQgRW2nD22h7q60JQ__"
+    assert identify(invite(X_Call_Id="k-1"), Calls(), recording).key == "k-1"
