@@ -92,7 +92,7 @@ def json_schema() -> dict[str, Any]:
     alternatives = []
     envelope = events.Event.model_json_schema(mode="serialization", ref_template="#/$defs/{model}")
     shared = {name: field for name, field in envelope["properties"].items() if name != "data"}
-    definitions["CallInfo"] = envelope["$defs"]["CallInfo"]
+    definitions |= {name: envelope["$defs"][name] for name in ("CallInfo", "SipDialog")}
     for body in bodies():
         schema = body.model_json_schema(mode="serialization", ref_template="#/$defs/{model}")
         definitions |= schema.pop("$defs", {})
