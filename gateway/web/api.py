@@ -17,8 +17,9 @@ from gateway.web import history as stored
 from gateway.web.access import Access, Guard, User, masked, needs
 from gateway.web.live import follow
 from gateway.web.page import page
-from gateway.web.parts import Outcome, Parts, Ready, Status
+from gateway.web.parts import Outcome, P, Parts, Ready, Status, faults
 from gateway.web.view import CallDetail, CallSummary, CallView
+from gateway.web.webhooks import webhooks
 
 VERSION = "1"
 PREFIX = f"/api/v{VERSION}"
@@ -30,12 +31,6 @@ view, operate, admin = (needs(role) for role in ("view", "operate", "admin"))
 CallId = Annotated[str, Field(pattern=r"^[0-9a-f-]{36}$", description="The gateway's own id of the call")]
 LegName = Annotated[str, Field(min_length=1, max_length=80)]
 Text = Annotated[str, Query(max_length=200)]
-
-
-class Problem(BaseModel):
-    """Why not."""
-
-    detail: str
 
 
 class CallList(BaseModel):
@@ -73,37 +68,16 @@ class LogLevel(BaseModel):
     level: Literal["debug", "info", "warning", "error"]
 
 
-def _faults(*codes: int) -> dict[int | str, dict[str, Any]]:
-    texts = {
-        400: "The request is not HTTP",
-        401: "No token, or one that nobody has",
-        403: "The role is too low",
-        404: "There is no such call",
-        409: "It cannot be done now",
-        413: "The body is too long",
-        503: "Not now",
-    }
-    return {code: {"model": Problem, "description": texts[code]} for code in (400, 401, 403, *codes)}
-
-
 api = APIRouter(prefix=PREFIX)
 
 
-def _parts(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
-    return parts
-
-
-P = Annotated[Parts, Depends(_parts)]
-
-
-@api.get("/whoami", responses=_faults(), tags=["access"])
+@api.get("/whoami", responses=faults(), tags=["access"])
 async def whoami(user: Annotated[User, Depends(view)]) -> Identity:
     """Says whose token was shown and what it may do."""
     return Identity(name=user.name, role=user.role)
 
 
-@api.get("/calls", responses=_faults(503), dependencies=[Depends(view)], tags=["calls"])
+@api.get("/calls", responses=faults(503), dependencies=[Depends(view)], tags=["calls"])
 async def calls(
     parts: P,
     state: Literal["live", "past"] = "live",
@@ -127,20 +101,20 @@ async def calls(
     return CallList.model_construct(at=at, calls=found, next=place)
 
 
-@api.get("/calls/{call}", responses=_faults(404, 503), dependencies=[Depends(view)], tags=["calls"])
+@api.get("/calls/{call}", responses=faults(404, 503), dependencies=[Depends(view)], tags=["calls"])
 async def call_detail(parts: P, call: CallId) -> CallDetail:
     """Returns all about a call."""
     return await _detail(parts, call)
 
 
-@api.get("/calls/{call}/transcript", responses=_faults(404, 503), dependencies=[Depends(view)], tags=["calls"])
+@api.get("/calls/{call}/transcript", responses=faults(404, 503), dependencies=[Depends(view)], tags=["calls"])
 async def transcript(parts: P, call: CallId) -> Transcript:
     """Returns what was said, each utterance in its latest text."""
     detail = await _detail(parts, call)
     return Transcript(call=call, complete=detail.complete, utterances=detail.transcript)
 
 
-@api.get("/calls/{call}/events", responses=_faults(404, 503), dependencies=[Depends(view)], tags=["calls"])
+@api.get("/calls/{call}/events", responses=faults(404, 503), dependencies=[Depends(view)], tags=["calls"])
 async def call_events(
     parts: P, call: CallId, since: Annotated[int, Query(ge=0, le=LARGEST)] = 0
 ) -> list[dict[str, Any]]:
@@ -150,7 +124,7 @@ async def call_events(
 
 @api.get(
     "/calls/{call}/export",
-    responses={**_faults(404, 409, 503), 200: {"content": {kind: {} for kind in MEDIA_TYPES.values()}}},
+    responses={**faults(404, 409, 503), 200: {"content": {kind: {} for kind in MEDIA_TYPES.values()}}},
     response_class=Response,
     dependencies=[Depends(view)],
     tags=["calls"],
@@ -166,7 +140,7 @@ async def export_call(parts: P, call: CallId, form: Literal["json", "text", "srt
     return Response(text, media_type=MEDIA_TYPES[form], headers=headers)
 
 
-@api.get("/calls/{call}/trace", responses=_faults(404), dependencies=[Depends(operate)], tags=["calls"])
+@api.get("/calls/{call}/trace", responses=faults(404), dependencies=[Depends(operate)], tags=["calls"])
 async def trace(parts: P, call: CallId) -> list[dict[str, Any]]:
     """Returns every recorded step of a call with its time: signalling, media, recogniser, deliveries."""
     steps = parts.operator.trace(call)
@@ -175,64 +149,81 @@ async def trace(parts: P, call: CallId) -> list[dict[str, Any]]:
     return steps
 
 
-@api.post("/calls/{call}/hangup", responses=_faults(404, 409), status_code=202, tags=["operation"])
+@api.post("/calls/{call}/hangup", responses=faults(404, 409), status_code=202, tags=["operation"])
 async def hang_up(parts: P, call: CallId, _user: Annotated[User, Depends(operate)]) -> dict[str, str]:
     """Ends a call: BYE to each of its dialogs."""
     return _told(parts.operator.hang_up(call))
 
 
-@api.post("/calls/{call}/legs/{leg}/pause", responses=_faults(404, 409), status_code=202, tags=["operation"])
+@api.post("/calls/{call}/legs/{leg}/pause", responses=faults(404, 409), status_code=202, tags=["operation"])
 async def pause(parts: P, call: CallId, leg: LegName, _user: Annotated[User, Depends(operate)]) -> dict[str, str]:
     """Withholds a leg's audio from its recogniser from now on."""
     return _told(parts.operator.pause(call, leg, paused=True))
 
 
-@api.post("/calls/{call}/legs/{leg}/resume", responses=_faults(404, 409), status_code=202, tags=["operation"])
+@api.post("/calls/{call}/legs/{leg}/resume", responses=faults(404, 409), status_code=202, tags=["operation"])
 async def resume(parts: P, call: CallId, leg: LegName, _user: Annotated[User, Depends(operate)]) -> dict[str, str]:
     """Goes on with the transcription of a leg."""
     return _told(parts.operator.pause(call, leg, paused=False))
 
 
-@api.get("/status", responses=_faults(), dependencies=[Depends(view)], tags=["operation"])
+@api.get("/status", responses=faults(), dependencies=[Depends(view)], tags=["operation"])
 async def status(parts: P) -> Status:
     """Returns the gateway at a glance: calls, engines, consumers, store."""
     return parts.operator.status()
 
 
-@api.get("/latency", responses=_faults(), dependencies=[Depends(view)], tags=["operation"])
+@api.get("/latency", responses=faults(), dependencies=[Depends(view)], tags=["operation"])
 async def latency(parts: P) -> list[dict[str, Any]]:
     """Returns the latencies of the last hour, minute by minute: count, median and 95th percentile in seconds."""
     return parts.operator.latency()
 
 
-@api.get("/config", responses=_faults(), dependencies=[Depends(admin)], tags=["operation"])
+@api.get("/config", responses=faults(), dependencies=[Depends(admin)], tags=["operation"])
 async def config(parts: P) -> dict[str, Any]:
     """Returns the configuration in effect, secrets masked."""
     shown: dict[str, Any] = masked(parts.settings.shown())
     return shown
 
 
-@api.post("/drain", responses=_faults(), status_code=202, tags=["operation"])
+@api.post("/drain", responses=faults(), status_code=202, tags=["operation"])
 async def drain(parts: P, _user: Annotated[User, Depends(admin)]) -> dict[str, str]:
     """Takes no more calls and stops once the last one is over, as on SIGTERM."""
     parts.operator.drain()
     return {"outcome": "done"}
 
 
-@api.get("/log-level", responses=_faults(), dependencies=[Depends(admin)], tags=["operation"])
+@api.get("/log-level", responses=faults(), dependencies=[Depends(admin)], tags=["operation"])
 async def log_level(parts: P) -> LogLevel:
     """Returns the lowest level that is logged."""
     return LogLevel.model_validate({"level": parts.operator.log_level()})
 
 
-@api.put("/log-level", responses=_faults(413), tags=["operation"])
+@api.put("/log-level", responses=faults(413), tags=["operation"])
 async def set_log_level(parts: P, wanted: LogLevel, _user: Annotated[User, Depends(admin)]) -> LogLevel:
     """Sets the lowest level that is logged, until the next start."""
     return LogLevel.model_validate({"level": parts.operator.log_level(wanted.level)})
 
 
+class Labels(BaseModel):
+    """What the operator's system attaches to a call; an empty text takes a label away."""
+
+    labels: Annotated[
+        dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=256)]],
+        Field(min_length=1, max_length=32),
+    ]
+
+
+@api.put("/calls/{call}/labels", responses=faults(404, 413), status_code=202, tags=["operation"])
+async def label(parts: P, call: CallId, wanted: Labels, _user: Annotated[User, Depends(operate)]) -> dict[str, str]:
+    """Attaches labels to a call that is up; its events carry them from now on."""
+    return _told(parts.operator.label(call, wanted.labels))
+
+
+api.include_router(webhooks)
+
 _STREAM = {
-    **_faults(503),
+    **faults(503),
     200: {
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
         "description": "Server-sent events: `snapshot` (the calls that are up, and the place it belongs to), `call` "
@@ -249,7 +240,7 @@ async def stream(request: Request, parts: P) -> Response:
 
 @api.get(
     "/calls/{call}/stream",
-    responses={**_STREAM, **_faults(404, 503)},
+    responses={**_STREAM, **faults(404, 503)},
     response_class=Response,
     dependencies=[Depends(view)],
     tags=["live"],

@@ -186,6 +186,14 @@ class Control:
             return "unknown"
         return "done" if self._switchboard.withhold(call, withheld=paused, leg=leg) else "unable"
 
+    def label(self, call: str, labels: dict[str, str]) -> Outcome:
+        """Attaches labels to a call; an empty text takes one away."""
+        known = self._registry.get(call)
+        if known is None:
+            return "unknown"
+        known.label(labels)
+        return "done"
+
     def drain(self) -> None:
         """Takes no more calls and stops once the last one is over."""
         self._stop()

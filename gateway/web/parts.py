@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
+from fastapi import Depends, Request
 from pydantic import BaseModel
 
 from gateway.config import Settings
@@ -113,6 +114,9 @@ class Operator(Protocol):
     def pause(self, call: str, leg: str, *, paused: bool) -> Outcome:
         """Withholds a leg's audio from its recogniser, or goes on with it."""
 
+    def label(self, call: str, labels: dict[str, str]) -> Outcome:
+        """Attaches labels to a call; an empty text takes one away."""
+
     def drain(self) -> None:
         """Takes no more calls and stops once the last one is over, as on SIGTERM."""
 
@@ -141,3 +145,31 @@ class Parts:
     board: Board
     history: History
     operator: Operator
+
+
+class Problem(BaseModel):
+    """Why not."""
+
+    detail: str
+
+
+def faults(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Returns what the OpenAPI document says of failures: those of every operation, and the ones given."""
+    texts = {
+        400: "The request is not HTTP",
+        401: "No token, or one that nobody has",
+        403: "The role is too low",
+        404: "There is no such call",
+        409: "It cannot be done now",
+        413: "The body is too long",
+        503: "Not now",
+    }
+    return {code: {"model": Problem, "description": texts[code]} for code in (400, 401, 403, *codes)}
+
+
+def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+P = Annotated[Parts, Depends(_parts)]

@@ -66,6 +66,10 @@ class Desk:
         self.told.append(("pause", call, leg, paused))
         return "done"
 
+    def label(self, call: str, labels: dict[str, str]) -> Outcome:
+        self.told.append(("label", call, labels))
+        return "done"
+
     def drain(self) -> None:
         self.told.append(("drain",))
 

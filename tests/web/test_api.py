@@ -32,12 +32,21 @@ MATRIX = {
     ("POST", "/api/v1/calls/{call}/hangup"): "operate",
     ("POST", "/api/v1/calls/{call}/legs/{leg}/pause"): "operate",
     ("POST", "/api/v1/calls/{call}/legs/{leg}/resume"): "operate",
+    ("PUT", "/api/v1/calls/{call}/labels"): "operate",
+    ("GET", "/api/v1/webhooks"): "operate",
+    ("GET", "/api/v1/webhooks/{event}"): "operate",
+    ("POST", "/api/v1/webhooks/replay"): "operate",
     ("GET", "/api/v1/config"): "admin",
     ("POST", "/api/v1/drain"): "admin",
     ("GET", "/api/v1/log-level"): "admin",
     ("PUT", "/api/v1/log-level"): "admin",
     ("GET", "/health/live"): "nobody",
     ("GET", "/health/ready"): "nobody",
+}
+BODIES = {
+    "/api/v1/log-level": {"level": "info"},
+    "/api/v1/calls/{call}/labels": {"labels": {"queue": "sales"}},
+    "/api/v1/webhooks/replay": {"state": "dead"},
 }
 RANKS = ["nobody", "view", "operate", "admin"]
 
@@ -73,8 +82,10 @@ async def test_every_operation_is_in_the_matrix_and_every_role_is_held_to_it(tmp
         assert there == set(MATRIX)
         running.tell(CALL, events.CallStarted(leg="caller", codec="alaw"))
         for (method, path), least in MATRIX.items():
-            url = running.url.rstrip("/") + path.replace("{call}", CALL).replace("{leg}", "caller")
-            body = {"json": {"level": "info"}} if method == "PUT" else {}
+            url = running.url.rstrip("/") + path.replace("{call}", CALL).replace("{leg}", "caller").replace(
+                "{event}", CALL
+            )
+            body = {"json": BODIES[path]} if path in BODIES and method != "GET" else {}
             for rank, role in enumerate(RANKS):
                 status, _ = await ask(url, method, TOKENS.get(role), **body)
                 wanted = "let in" if rank >= RANKS.index(least) else "kept out"
@@ -145,6 +156,22 @@ async def test_past_calls_are_found_by_number_words_and_time(tmp_path: Path) -> 
             (4, "call.transcript.completed"),
         ]
         assert (await ask(f"{running.url}api/v1/calls/{CALL.replace('0', '1')}"))[0] == 404
+
+
+async def test_dead_letters_are_listed_shown_and_asked_for_again(tmp_path: Path) -> None:
+    async with site(tmp_path) as running:
+        one_call(running)
+        await running.outbox.flush()
+        hooks, token = f"{running.url}api/v1/webhooks", TOKENS["operate"]
+        status, listed = await ask(f"{hooks}?call={CALL}", token=token)
+        assert (status, [row["seq"] for row in listed]) == (200, [1, 2, 3, 4])
+        assert await ask(f"{hooks}?state=dead", token=token) == (200, [])
+        status, shown = await ask(f"{hooks}/{listed[1]['id']}", token=token)
+        assert (status, shown["event"]["type"]) == (200, "transcript.final")
+        assert (await ask(f"{hooks}/{CALL}", token=token))[0] == 404
+        assert (await ask(f"{hooks}/replay", "POST", token, json={}))[0] == 409, "not everything by mistake"
+        assert (await ask(f"{hooks}/replay", "POST", token, json={"call": CALL, "to": "nobody"}))[0] == 409
+        assert await ask(f"{hooks}/replay", "POST", token, json={"call": CALL}) == (202, {"deliveries": 0})
 
 
 async def test_a_cut_stream_goes_on_where_it_was(tmp_path: Path) -> None:
