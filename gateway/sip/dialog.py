@@ -9,8 +9,8 @@ from gateway.sip.messages import Ended, Established, Media, StreamMedia
 from gateway.sip.sdes import SUITES, new_key
 from gateway.sip.sdp import PLAIN, Answer, Negotiated, SdpError, Stream, Terms, answer, make_offer, parse, removed
 
-MOST_STREAMS = 16
-"""Audio streams of one dialog, as the stack is compiled."""
+MOST_STREAMS = 8
+"""``m=`` lines of one offer; the stack holds twice as many (``gateway.sip.stack``)."""
 _DRAFT_PORT = 9
 """In drafts that are never sent: the discard service."""
 _VERSION = re.compile(r"^(o=\S+ \S+ )\d+", re.MULTILINE)
@@ -245,6 +245,8 @@ class Dialog:
         return self._keys
 
     def _draft(self, offer: str) -> Answer:
+        if (lines := len(parse(offer))) > MOST_STREAMS:
+            raise SdpError(f"{lines} m= lines in one offer; {MOST_STREAMS} at most")
         ports = [_DRAFT_PORT] * (MOST_STREAMS if self.recording else 1)
         keys = self._own_keys()
         return answer(offer, address=self.address, ports=ports, session=0, version=0, terms=self.terms, keys=keys)

@@ -14,7 +14,11 @@ except ImportError:  # told to the gateway by gateway.sip.build.installed
     pjsua2 = None
 pj: Any = pjsua2
 
-MOST_STREAMS = 16
+MOST_STREAMS = 8
+"""Audio streams that we offer the stack to take, and ``m=`` lines of an offer; together no more than its 16.
+
+A re-INVITE without an offer has the stack add up its lines and ours; beyond PJSUA_MAX_CALL_MEDIA that ends the process.
+"""
 F = TypeVar("F", bound=Callable[..., None])
 
 

@@ -376,3 +376,29 @@ async def test_a_contact_that_no_name_server_knows_holds_nothing_up(start: Start
         assert (await other.final("OPTIONS")).code == 200
         assert time.monotonic() - began < 1.0
         await asyncio.sleep(0.05)
+
+
+VIDEO = "m=video 4002 RTP/AVP 99\r\na=rtpmap:99 H264/90000\r\n"
+
+
+@pytest.mark.parametrize("lines", [1, 7])
+async def test_a_re_invite_without_an_offer_after_one_with_video_ends_nothing(start: Start, lines: int) -> None:
+    """Ended the process: the stack adds up the lines that it has and those that it may add, unchecked."""
+    gateway = await start()
+    peer = gateway.peer()
+    audio = "m=audio 4000 RTP/AVP 8\r\n"
+    assert (await peer.invite(sdp(audio + VIDEO * lines))).code == 200
+    answered = await peer.invite("", ack=sdp(audio, version=2))
+    assert answered.code == 200
+    assert answered.body.count("m=") == 1 + lines, (
+        "an offer never has fewer lines than were there (RFC 3264, section 8)"
+    )
+    assert (await peer.bye()).code == 200
+    assert gateway.lost == 0
+
+
+async def test_an_offer_of_more_lines_than_the_stack_can_double_is_refused(start: Start) -> None:
+    gateway = await start()
+    assert (await gateway.peer().invite(sdp("m=audio 4000 RTP/AVP 8\r\n" + VIDEO * 8))).code == 488
+    assert (await gateway.peer().invite(sdp())).code == 200
+    assert gateway.lost == 0

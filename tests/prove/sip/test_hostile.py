@@ -53,7 +53,7 @@ async def torture(folder: Path, claim: Claim, count: int) -> None:
     ):
         calling = asyncio.create_task(good_call(gateway, "meanwhile", done))
         await gateway.until(bool)
-        fuzzers = [Fuzzer(gateway.sip_port, seed=seed) for seed in (1, 2)]
+        fuzzers = [Fuzzer(gateway.sip_port, seed=seed, inside=seed == 2) for seed in (1, 2)]
         fuzzers.append(Fuzzer(gateway.sip_port, seed=3, address="127.0.0.2"))
         try:
             for name, message in MESSAGES.items():
