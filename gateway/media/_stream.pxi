@@ -427,7 +427,8 @@ cdef void stream_receive(CStream *s, uint8_t *data, Py_ssize_t size, const Sourc
     if s.locked and not usual and not (s.has_remote and trusted and not same_address(&s.source, &s.remote)):
         s.counters.foreign += 1
         return
-    if not usual and not trusted and arrival > s.learn_until:
+    # without a window nothing is learnt, not even from what came before the answer was agreed upon
+    if not usual and not trusted and (s.learn == 0 or arrival > s.learn_until):
         s.counters.foreign += 1
         return
     if s.inbound != NULL:

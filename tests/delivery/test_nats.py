@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import socket
 
@@ -27,7 +28,7 @@ class Server:
         self._process = None
 
     async def start(self):
-        program = shutil.which("nats-server")
+        program = shutil.which("nats-server", path=os.defpath + ":/usr/sbin")  # Debian has it there
         assert program, "apt-get install nats-server"
         self._process = await asyncio.create_subprocess_exec(
             *(program, "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._folder), "--auth", TOKEN),

@@ -474,6 +474,15 @@ def test_another_address_is_learnt_when_the_signalled_one_is_silent() -> None:
     assert payload(leg.finish()) == b"".join(map(voice, range(4)))
 
 
+def test_without_a_window_nothing_is_learnt_from_what_came_before_the_answer() -> None:
+    leg = Leg(remote=SIGNALLED, learn_ms=0, now=BASE + 10**12)  # its packets arrive before that
+    for seq in range(3):
+        leg.push(rtp(seq, seq * 160, b"x" * 160), source=ATTACKER)
+    leg.push(rtp(3, 480, voice(3)), source=SIGNALLED)
+    assert payload(leg.finish()) == voice(3)
+    assert leg.stream.stats().foreign == 3
+
+
 def test_a_learnt_address_gives_way_to_the_signalled_one() -> None:
     leg = Leg(remote=SIGNALLED)
     for seq in range(3):
