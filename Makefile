@@ -54,7 +54,7 @@ schema: ## write the JSON Schema and the AsyncAPI document of the events to docs
 
 prove-media: ## the claims of the media plane, as one table; about 15 minutes, on a quiet machine
 	@deploy/setup.sh test
-	.venv/bin/python -m pytest tests/prove/media tests/media tests/calls tests/integration/test_injection.py \
+	HYPOTHESIS_PROFILE=explore .venv/bin/python -m pytest tests/prove/media tests/media tests/calls tests/integration/test_injection.py \
 		tests/integration/test_sensitive.py
 
 bench: ## the figures of the README
