@@ -14,9 +14,10 @@ import structlog
 from gateway.asr.embedded import faults
 from gateway.asr.embedded.supervisor import EmbeddedServer, State
 from gateway.asr.engines import EngineError, Engines, wants_embedded
+from gateway.asr.options import Palatine
 from gateway.calls.registry import Registry
 from gateway.calls.switchboard import TICK, Switchboard
-from gateway.config import Palatine, Peer, Registration, Settings
+from gateway.config import Settings
 from gateway.delivery.lock import LockedError
 from gateway.delivery.outbox import Outbox
 from gateway.delivery.store import OutboxError
@@ -26,6 +27,7 @@ from gateway.media.receiver import Receiver
 from gateway.media.recording import Recorder
 from gateway.sip import messages
 from gateway.sip.link import LinkError, SignallingLink
+from gateway.sip.settings import Peer, Registration
 from gateway.telemetry.latency import PACKET_TO_WRITE, PARTIAL_LAG
 from gateway.telemetry.metrics import DeliveryMetrics, Metrics
 from gateway.telemetry.pulse import Pulse

@@ -13,9 +13,10 @@ from gateway.asr.embedded import faults
 from gateway.asr.embedded.supervisor import EmbeddedServer
 from gateway.asr.engine import Failure
 from gateway.asr.engines import EngineError, Engines, wants_embedded
+from gateway.asr.options import Palatine
 from gateway.asr.routes import Facts
 from gateway.calls.leg import Leg
-from gateway.config import Palatine, Settings
+from gateway.config import Settings
 from gateway.media.capture import Found
 from gateway.media.chunks import SAMPLE_RATE, Digit
 from gateway.transcripts.utterances import Update

@@ -13,9 +13,10 @@ from gateway.asr import kinds
 from gateway.asr.engine import Engine
 from gateway.asr.gate import Gate
 from gateway.asr.kinds import Context, Kind
+from gateway.asr.options import Palatine
 from gateway.asr.palatine import PalatineEngine
 from gateway.asr.routes import Choice, Facts, choose
-from gateway.config import Asr, Palatine
+from gateway.asr.settings import Asr
 
 # Where the kinds that come with the gateway are; imported only when used, since some need packages of their own.
 BUILT_IN = {

@@ -32,7 +32,7 @@ from gateway.asr.observer import Observer, Summary
 from gateway.asr.replay import Piece, ReplayBuffer
 from gateway.asr.rollover import Due, due
 from gateway.asr.run import Joint, Result, Run
-from gateway.config import Asr
+from gateway.asr.settings import Asr
 from gateway.media.chunks import SAMPLE_RATE
 
 CONGESTION_POLL = 0.05  # seconds

@@ -1,4 +1,4 @@
-"""The settings of the engines other than Palatine and the embedded recogniser."""
+"""The settings of the engines that come with the gateway."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from gateway.addresses import Address
 from gateway.asr.routes import Names
 from gateway.section import Section, websocket_url
 
@@ -123,3 +124,45 @@ class Deepgram(Section):
     endpointing_ms: Annotated[int, Field(ge=10, le=5000)] = 300
     utterance_end_ms: Annotated[int, Field(ge=1000, le=5000)] = 1000
     message_ms: Annotated[int, Field(ge=20, le=1000, multiple_of=20)] = 100
+
+
+class Palatine(Section):
+    """Palatine's streaming recognition, or any server with its protocol.
+
+    Attributes:
+        url: Its address.
+        token: The API token.
+        auth: ``header`` sends the token as ``Authorization: Bearer``, ``query`` as a URL parameter.
+        model: Model name.
+        language: ISO code.
+        codec: ``native`` sends the leg's G.711 as it is, ``linear16`` decodes it first.
+        message_ms: Audio in one message; the service works in blocks of 300 ms.
+        session_seconds: Audio in one session, where the server limits it; 0 where it does not.
+        starts_per_second: Sessions started in a second at most.
+        idle: ``keep`` leaves sessions open on hold and while nobody speaks; ``close`` ends them until somebody does.
+    """
+
+    url: Annotated[str, AfterValidator(websocket_url)] = "wss://api.palatine.ru/api/v1/stream/asr"
+    token: SecretStr = SecretStr("")
+    auth: Literal["header", "query"] = "header"
+    model: str = "palatine_stream"
+    language: str = "ru"
+    codec: Literal["native", "linear16"] = "native"
+    message_ms: Annotated[int, Field(ge=20, le=1000, multiple_of=20)] = 100
+    session_seconds: Annotated[float, Field(ge=0)] = 0.0
+    starts_per_second: Annotated[float, Field(gt=0)] = 100.0
+    idle: Literal["keep", "close"] = "keep"
+
+
+class Embedded(Section):
+    """The recogniser that comes with the gateway (English).
+
+    Attributes:
+        listen: Where it serves; the gateway starts it, and again should it die.
+        token: What clients must show; empty for one made at each start.
+        max_sessions: Legs at once; a further one is refused.
+    """
+
+    listen: Address = "127.0.0.1:8089"
+    token: SecretStr = SecretStr("")
+    max_sessions: Annotated[int, Field(ge=1)] = 8

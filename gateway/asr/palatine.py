@@ -13,8 +13,8 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from gateway.asr.engine import End, Failure, Idle, Limits, Listener, Partial, Ready
 from gateway.asr.gate import Gate
+from gateway.asr.options import Palatine
 from gateway.asr.websocket import Closed, WebSocket
-from gateway.config import Palatine
 from gateway.media import g711
 from gateway.media.chunks import SAMPLE_RATE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.asr.engine import Limits
-from gateway.config import Asr
+from gateway.asr.settings import Asr
 from gateway.media.chunks import SAMPLE_RATE
 
 

@@ -12,7 +12,7 @@ from gateway.asr.machine import Machine, State
 from gateway.asr.observer import Observer, Summary
 from gateway.asr.replay import Piece
 from gateway.asr.run import Run
-from gateway.config import Asr
+from gateway.asr.settings import Asr
 
 __all__ = ["LegRecognition", "Observer", "State", "Summary"]
 

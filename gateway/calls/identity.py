@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gateway.asr.routes import Facts
-from gateway.config import Calls
+from gateway.calls.settings import Calls
 from gateway.sip.messages import Incoming
 from gateway.sip.siprec import Participant, Recording
 

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from gateway import config
 from gateway.asr.engine import Engine, EngineEvent, Failure, Ready
 from gateway.asr.engines import EngineError, Engines, wants_embedded
+from gateway.asr.options import Palatine
 from gateway.delivery.sender import shown
 
 FILES_A_CALL = 4  # RTP, RTCP, recogniser, and one to spare
@@ -170,7 +171,7 @@ def _ports(settings: config.Settings, running: bool) -> Iterator[Finding]:
 async def remote(settings: config.Settings) -> AsyncIterator[Finding]:
     """Yields what the recognisers and the consumers say."""
     # the embedded recogniser is started by the gateway itself, and cannot be asked from here
-    embedded = config.Palatine.model_validate({"url": "ws://127.0.0.1/"}) if wants_embedded(settings.asr) else None
+    embedded = Palatine.model_validate({"url": "ws://127.0.0.1/"}) if wants_embedded(settings.asr) else None
     try:
         engines = Engines(settings.asr, embedded, lambda _engine, _seconds: None)
     except (EngineError, ModuleNotFoundError) as error:

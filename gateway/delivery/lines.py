@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from gateway.config import LinesOutlet
 from gateway.delivery.outlet import Message, Outcome
+from gateway.delivery.settings import LinesOutlet
 
 
 class LinesFile:

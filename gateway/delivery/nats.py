@@ -12,8 +12,8 @@ from nats.js import JetStreamContext
 from nats.js.api import StreamConfig
 from nats.js.errors import NotFoundError
 
-from gateway.config import NatsOutlet
 from gateway.delivery.outlet import Message, Outcome
+from gateway.delivery.settings import NatsOutlet
 
 DUPLICATE_WINDOW_SECONDS = 120.0
 

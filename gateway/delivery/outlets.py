@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway import config
+from gateway.delivery import settings as config
 from gateway.delivery.outlet import Outlet
 
 

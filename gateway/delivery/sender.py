@@ -10,11 +10,11 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from gateway.config import Endpoint
 from gateway.delivery import signing, tls
 from gateway.delivery.observer import Result
 from gateway.delivery.outlet import Message, Outcome
 from gateway.delivery.retry import retry_after_seconds
+from gateway.delivery.settings import Endpoint
 
 RESPONSE_LIMIT: Final = 65536
 USER_AGENT: Final = "asr-gateway"

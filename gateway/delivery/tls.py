@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from gateway.config import Endpoint
+from gateway.delivery.settings import Endpoint
 
 
 def context(endpoint: Endpoint) -> ssl.SSLContext | None:

@@ -11,9 +11,9 @@ from typing import Final
 
 import structlog
 
-from gateway.config import Delivery
 from gateway.delivery.observer import Guarded, Observer
 from gateway.delivery.outbox import Outbox
+from gateway.delivery.settings import Delivery
 from gateway.delivery.store import Row
 from gateway.delivery.worker import Worker, parsed
 from gateway.events import Event, TranscriptFinal, TranscriptPartial, TranscriptRefined

@@ -24,13 +24,13 @@ from typing import Final
 
 import structlog
 
-from gateway.config import Outlet as Settings
 from gateway.delivery import outlets, retry
 from gateway.delivery.health import Health, State
 from gateway.delivery.observer import Dropped, Observer
 from gateway.delivery.outbox import Outbox
 from gateway.delivery.outlet import Message, Outcome
 from gateway.delivery.queue import Queue, Work
+from gateway.delivery.settings import Outlet as Settings
 from gateway.delivery.store import OutboxError, Row
 from gateway.events import Event
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import structlog
 from structlog.types import EventDict, WrappedLogger
 
-from gateway.config import Telemetry
+from gateway.telemetry.settings import Telemetry
 
 _LEVELS = logging.getLevelNamesMapping()
 _lowest = [logging.INFO]

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from gateway import events
-from gateway.config import Telemetry
 from gateway.sip import messages
+from gateway.telemetry.settings import Telemetry
 
 # Headers that say nothing about who calls whom, and hold no secret.
 PLAIN_HEADERS = {

@@ -16,7 +16,7 @@ from fastapi import HTTPException, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.config import Web, WebRole
+from gateway.web.settings import Web, WebRole
 
 RANKS: Final[dict[str, int]] = {"none": 0, "view": 1, "operate": 2, "admin": 3}
 LONGEST_BODY: Final = 65536

@@ -24,11 +24,10 @@ from gateway.asr.deepgram import DeepgramEngine
 from gateway.asr.engine import End, Engine, Failure
 from gateway.asr.gate import Gate
 from gateway.asr.kinds import Context
-from gateway.asr.options import Deepgram, Vosk, Yandex
+from gateway.asr.options import Deepgram, Palatine, Vosk, Yandex
 from gateway.asr.palatine import PalatineEngine
 from gateway.asr.vosk import VoskEngine
 from gateway.asr.yandex import YandexEngine
-from gateway.config import Palatine
 from gateway.media import g711
 from tests.asr.drive import Driven
 from tests.peers import prompts

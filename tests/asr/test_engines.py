@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from gateway.asr.engines import EngineError, Engines, wants_embedded
+from gateway.asr.options import Palatine
 from gateway.asr.palatine import PalatineEngine, address_of
 from gateway.asr.routes import Facts
-from gateway.config import Asr, Palatine
+from gateway.asr.settings import Asr
 
 SETTINGS = Asr.model_validate(
     {

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from gateway.asr.engine import End, EngineEvent, Failure, Partial, Ready
+from gateway.asr.options import Palatine
 from gateway.asr.palatine import PalatineEngine, address_of
-from gateway.config import Palatine
 from tests.peers.palatine_server import PalatineServer, Session, refuse, spoken, until
 
 TOKEN = "tok-Secret-1"

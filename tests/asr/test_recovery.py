@@ -12,7 +12,7 @@ from gateway.asr.fake.words import say
 from gateway.asr.observer import Summary
 from gateway.asr.replay import Piece
 from gateway.asr.session import LegRecognition
-from gateway.config import Asr
+from gateway.asr.settings import Asr
 from tests.asr.drive import PROTOCOLS, engine_at, fake
 
 CHUNK = 800  # samples

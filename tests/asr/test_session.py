@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from gateway.asr.engine import Failure, Final, Partial, Refinement
+from gateway.asr.options import Palatine
 from gateway.asr.palatine import PalatineEngine
 from gateway.asr.replay import Piece
 from gateway.asr.session import LegRecognition, State, Summary
-from gateway.config import Asr, Palatine
+from gateway.asr.settings import Asr
 from tests.peers.palatine_server import PalatineServer, Session, refuse, spoken, until
 
 WORDS = list(range(1, 21))

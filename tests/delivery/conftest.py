@@ -9,10 +9,10 @@ import pytest
 import uuid_utils
 from aiohttp import web
 
-from gateway.config import Delivery, Endpoint
 from gateway.delivery.consumer import Consumer
 from gateway.delivery.observer import Observer
 from gateway.delivery.outbox import Outbox
+from gateway.delivery.settings import Delivery, Endpoint
 from gateway.delivery.store import Store
 from gateway.delivery.webhooks import Deliverer
 from gateway.events import CallInfo, CallUpdated, Event, TranscriptFinal, TranscriptPartial

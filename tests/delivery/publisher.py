@@ -12,8 +12,8 @@ from pathlib import Path
 import structlog
 import uuid_utils
 
-from gateway.config import Delivery, Endpoint
 from gateway.delivery.outbox import Outbox
+from gateway.delivery.settings import Delivery, Endpoint
 from gateway.delivery.webhooks import Deliverer
 from gateway.events import CallInfo, CallUpdated, Event
 

@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from gateway.config import LinesOutlet
 from gateway.delivery import lines
 from gateway.delivery.lines import LinesFile
 from gateway.delivery.outlet import Message
+from gateway.delivery.settings import LinesOutlet
 
 
 @pytest.fixture

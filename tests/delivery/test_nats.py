@@ -9,9 +9,9 @@ import socket
 import nats
 import pytest
 
-from gateway.config import NatsOutlet
 from gateway.delivery.nats import NatsStream
 from gateway.delivery.outlet import Message
+from gateway.delivery.settings import NatsOutlet
 
 TOKEN = "letmein"
 

@@ -7,10 +7,10 @@ import pytest
 from aiohttp import web
 from pydantic import ValidationError
 
-from gateway.config import Endpoint
 from gateway.delivery import signing
 from gateway.delivery.outlet import Message
 from gateway.delivery.sender import Sender
+from gateway.delivery.settings import Endpoint
 from tests.peers.certificates import Authority
 
 SECRET = "whsec_" + "QUJD" * 8

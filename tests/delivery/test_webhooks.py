@@ -9,9 +9,9 @@ from aiohttp import web
 from standardwebhooks import Webhook
 from structlog.testing import capture_logs
 
-from gateway.config import Delivery
 from gateway.delivery.consumer import Answer
 from gateway.delivery.outbox import Outbox
+from gateway.delivery.settings import Delivery
 from gateway.delivery.store import DEAD, DELIVERED, PENDING
 from gateway.delivery.webhooks import Deliverer
 

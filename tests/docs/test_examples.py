@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 
 from gateway import schema
-from gateway.config import Delivery, Endpoint
 from gateway.delivery import signing
 from gateway.delivery.outbox import Outbox
+from gateway.delivery.settings import Delivery, Endpoint
 from gateway.delivery.webhooks import Deliverer
 from tests.peers.gateway import SECRET, free_port
 

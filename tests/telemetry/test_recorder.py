@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from itertools import count
 
-from gateway.config import Telemetry
 from gateway.sip import messages
 from gateway.telemetry.latency import LastHour
 from gateway.telemetry.recorder import FIRST, NEWEST, Recorder
+from gateway.telemetry.settings import Telemetry
 from gateway.telemetry.trace import signalled
 
 SDP = "v=0\r\no=74951234567 1 1 IN IP4 192.0.2.1\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2VjcmV0|2^31\r\n"

@@ -12,13 +12,15 @@ from typing import Any
 from uuid_utils.compat import uuid7
 
 from gateway import events
-from gateway.config import Delivery, Settings, Web
+from gateway.config import Settings
 from gateway.delivery.outbox import Outbox
+from gateway.delivery.settings import Delivery
 from gateway.web.board import Board
 from gateway.web.feed import Feed
 from gateway.web.history import History
 from gateway.web.parts import Outcome, Parts, Ready, Status
 from gateway.web.server import WebServer
+from gateway.web.settings import Web
 from gateway.web.view import LegQuality
 
 TOKENS = {role: f"the-{role}-token-of-the-tests" for role in ("view", "operate", "admin")}

@@ -17,7 +17,7 @@ import structlog
 from gateway.asr.embedded.backoff import Backoff
 from gateway.asr.embedded.command import READY, TOKEN_VARIABLE
 from gateway.asr.embedded.faults import ExtraMissing, ListenFailed, ModelFailed, StartError, TokenMissing
-from gateway.config import Embedded
+from gateway.asr.options import Embedded
 
 START_SECONDS = 60.0
 STOP_SECONDS = 8.0

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.asr.embedded.faults import ListenFailed
 from gateway.asr.embedded.supervisor import EmbeddedServer, State
-from gateway.config import Embedded
+from gateway.asr.options import Embedded
 from tests.peers.asr_server import stream
 
 

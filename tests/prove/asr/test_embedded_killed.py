@@ -10,8 +10,9 @@ import socket
 import numpy as np
 
 from gateway.asr.embedded.supervisor import EmbeddedServer
+from gateway.asr.options import Embedded, Palatine
 from gateway.asr.palatine import PalatineEngine
-from gateway.config import Embedded, Palatine, Settings
+from gateway.config import Settings
 from gateway.media import g711
 from tests.peers.claims import Claim
 from tests.peers.gateway import free_port

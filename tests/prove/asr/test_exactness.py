@@ -17,11 +17,11 @@ from gateway.asr.fake.faults import FaultPlan, parse
 from gateway.asr.fake.server import FakeServer, Tls
 from gateway.asr.gate import Gate
 from gateway.asr.kinds import Context
-from gateway.asr.options import Deepgram, Vosk, Yandex
+from gateway.asr.options import Deepgram, Palatine, Vosk, Yandex
 from gateway.asr.palatine import PalatineEngine
 from gateway.asr.vosk import VoskEngine
 from gateway.asr.yandex import YandexEngine
-from gateway.config import Palatine, Settings
+from gateway.config import Settings
 from tests.peers.claims import Claim
 from tests.peers.line import Line, Verdict, script
 from tests.peers.tls import certificate

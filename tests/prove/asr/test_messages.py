@@ -6,8 +6,9 @@ import asyncio
 import time
 from pathlib import Path
 
+from gateway.asr.options import Palatine
 from gateway.asr.palatine import PalatineEngine
-from gateway.config import Palatine, Settings
+from gateway.config import Settings
 from tests.peers.claims import Claim
 from tests.peers.line import Line, script
 from tests.prove.asr.test_outage import Fake

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 from gateway.asr.gate import Gate
+from gateway.asr.options import Palatine
 from gateway.asr.palatine import PalatineEngine
-from gateway.config import Palatine, Settings
+from gateway.config import Settings
 from tests.peers.claims import Claim
 from tests.peers.line import Line, script
 

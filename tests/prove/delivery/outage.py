@@ -17,10 +17,10 @@ from pathlib import Path
 import structlog
 from uuid_utils.compat import uuid7
 
-from gateway.config import Delivery, Endpoint
 from gateway.delivery.health import State
 from gateway.delivery.observer import Observer
 from gateway.delivery.outbox import Outbox
+from gateway.delivery.settings import Delivery, Endpoint
 from gateway.delivery.webhooks import Deliverer
 from gateway.events import CallInfo, Event, TranscriptFinal
 

@@ -17,9 +17,9 @@ import structlog
 import uvloop
 from uuid_utils.compat import uuid7
 
-from gateway.config import Delivery, Endpoint
 from gateway.delivery.observer import Observer
 from gateway.delivery.outbox import Outbox
+from gateway.delivery.settings import Delivery, Endpoint
 from gateway.delivery.webhooks import Deliverer
 from gateway.events import CallInfo, Event, TranscriptFinal
 
