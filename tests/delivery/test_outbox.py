@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from gateway.delivery import outbox as module
+from gateway.delivery import writer as module
 from gateway.delivery.outbox import Outbox
 from gateway.delivery.store import DELIVERED, PENDING, OutboxError, Store
 from gateway.events import Event
@@ -231,7 +231,7 @@ async def test_a_disk_that_hangs_holds_nobody_up(outbox, calls, monkeypatch):
 
 async def test_a_full_queue_refuses_the_newest(outbox, calls, monkeypatch):
     monkeypatch.setattr(module, "APPENDS_LIMIT", 3)
-    with outbox._changed:
+    with outbox._writer._changed:
         futures = [outbox.append(calls.held("c1"), ["a"])[1] for _ in range(5)]
     assert [future.done() for future in futures] == [False, False, False, True, True]
     for future in futures[3:]:

@@ -50,8 +50,8 @@ async def test_a_second_gateway_on_the_file_is_refused_and_told_by_whom(path):
 async def test_a_file_that_grows_too_large_loses_its_oldest_events(
     deliverer, consumer, endpoint, calls, path, monkeypatch
 ):
-    monkeypatch.setattr("gateway.delivery.outbox.SWEEP_SECONDS", 0.05)
-    monkeypatch.setattr("gateway.delivery.outbox.SWEEP_ROWS", 20)
+    monkeypatch.setattr("gateway.delivery.upkeep.SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.delivery.upkeep.SWEEP_ROWS", 20)
     limit = 400_000
     outbox = Outbox(path, keep_bytes=limit)
     url, _, _ = await consumer()
