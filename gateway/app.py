@@ -31,6 +31,7 @@ from gateway.sip.settings import Peer, Registration
 from gateway.telemetry.latency import PACKET_TO_WRITE, PARTIAL_LAG
 from gateway.telemetry.metrics import DeliveryMetrics, Metrics
 from gateway.telemetry.pulse import Pulse
+from gateway.telemetry.systemd import Notifier
 from gateway.telemetry.trace import signalled, told
 from gateway.web.board import Board
 from gateway.web.control import Control
@@ -43,6 +44,8 @@ log = structlog.get_logger()
 
 USER_AGENT = "asr-gateway"
 SURVEY = 5.0  # seconds
+# At the end: for dialogs that are hung up, for the last events, and for what is closed then (seconds).
+HANG_UP_SECONDS, FLUSH_SECONDS, SPARE_SECONDS = 5.0, 5.0, 15.0
 # Latencies that are measured many times a second: no step of a call by itself.
 OFTEN = {PACKET_TO_WRITE.short, PARTIAL_LAG.short}
 
@@ -66,7 +69,9 @@ class Gateway:
         self._pulse = Pulse()
         self._dialogs: dict[int, str] = {}  # Call-IDs, for the flight recorder
         self._metrics = Metrics()
+        self._systemd = Notifier()
         self._undo = contextlib.AsyncExitStack()
+        self._reloading = False
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self.ready: messages.Ready | None = None
@@ -88,6 +93,7 @@ class Gateway:
 
     async def _start(self) -> None:
         settings, loop = self._settings, asyncio.get_running_loop()
+        self._undo.callback(self._systemd.close)
         if settings.telemetry.metrics:
             try:
                 self._undo.callback(self._metrics.serve(settings.telemetry.metrics))
@@ -148,6 +154,8 @@ class Gateway:
             metrics=settings.telemetry.metrics,
             web=web,
         )
+        self._systemd.status(self._summary())
+        self._systemd.ready()
         if self.ready.capacity < settings.sip.max_calls:
             log.warning(
                 "few_calls",
@@ -163,22 +171,24 @@ class Gateway:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._signalled)
-        loop.add_signal_handler(signal.SIGHUP, lambda: self._link.send(messages.Reload()))
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         await self._stopping.wait()
         await self.stop()
 
     async def stop(self) -> None:
         """Drains and stops: no new calls, the ones that are up may end, their last words and events go out."""
         log.info("draining", calls=len(self._registry))
+        longest = self._settings.calls.drain_seconds + HANG_UP_SECONDS + self._settings.asr.finish_seconds
+        self._systemd.stopping(longest + FLUSH_SECONDS + SPARE_SECONDS)
         self._control.draining = True
         self._link.send(messages.Drain(self._settings.sip.retry_after))
         if not await self._idle(self._settings.calls.drain_seconds):
             self._switchboard.hang_up_all()
-            await self._idle(5)
+            await self._idle(HANG_UP_SECONDS)
         # the words after the last hang-up
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._registry.idle.wait(), self._settings.asr.finish_seconds + 1)
-        await self._deliverer.flush(5)
+        await self._deliverer.flush(FLUSH_SECONDS)
         await self._undo.aclose()
         log.info("stopped")
 
@@ -267,6 +277,13 @@ class Gateway:
             case messages.Ready():
                 log.info("signalling_up", listening=message.listening)
                 self._control.listening = message.listening
+                self._reloaded()  # a process that was lost meanwhile has read everything
+            case messages.Reloaded(fault):
+                if fault:
+                    log.error("certificate_not_reloaded", text=f"the old one stays: {fault}")
+                else:
+                    log.info("certificate_reloaded")
+                self._reloaded()
             case _:
                 self._record(message)
                 self._switchboard.on_message(message)
@@ -307,14 +324,21 @@ class Gateway:
             due = loop.time() + TICK
             await asyncio.sleep(TICK)
             self._pulse.late(loop.time() - due)
-            self._switchboard.tick()
-            self._board.tick()
-            self._metrics.chunks_dropped(self._receiver.dropped())
+            try:
+                self._switchboard.tick()
+                self._board.tick()
+                self._metrics.chunks_dropped(self._receiver.dropped())
+            except Exception:
+                # the next turn may do; where none does, systemd hears of no life any more
+                log.exception("tick_failed")
+            else:
+                self._systemd.alive(time.monotonic_ns())
 
     async def _survey(self) -> None:
         """Looks at what costs more than a scrape may, now and then."""
         history = History(self._settings.delivery.database)
         while True:
+            self._systemd.status(self._summary())
             self._metrics.sessions(self._control.sessions())
             oldest: dict[str, int] = {}
             with contextlib.suppress(HistoryError):
@@ -324,6 +348,12 @@ class Gateway:
             for name, waiting in self._deliverer.waiting.items():
                 self._metrics.waiting(name, waiting, self._pulse.oldest.get(name, 0.0))
             await asyncio.sleep(SURVEY)
+
+    def _summary(self) -> str:
+        state = ", ".join(self._control.ready().reasons) or "ready"
+        if self.ready is None:
+            state = "starting"
+        return f"{state}: {len(self._registry)} calls, {self._switchboard.legs} legs"
 
     async def _idle(self, seconds: float) -> bool:
         """Waits until no leg is up; returns whether that came in time."""
@@ -338,6 +368,17 @@ class Gateway:
         if self._stopping.is_set():
             self._hurry.set()
         self._stopping.set()
+
+    def _reload(self) -> None:
+        """Has the signalling process read its certificate anew."""
+        self._reloading = True
+        self._systemd.reloading(time.monotonic_ns())
+        self._link.send(messages.Reload())
+
+    def _reloaded(self) -> None:
+        if self._reloading:
+            self._reloading = False
+            self._systemd.ready()
 
     def _watch(self) -> None:
         """Adds the gauges that read the parts, and says what is running."""

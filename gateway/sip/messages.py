@@ -263,6 +263,18 @@ class Registered(Message):
 
 @message
 @dataclass(frozen=True, slots=True)
+class Reloaded(Message):
+    """The answer to ``Reload``.
+
+    Attributes:
+        fault: Why the old certificate stays; empty where the new one is in use.
+    """
+
+    fault: str
+
+
+@message
+@dataclass(frozen=True, slots=True)
 class Fault(Message):
     """The signalling process cannot go on; it exits after this."""
 

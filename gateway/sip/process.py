@@ -36,6 +36,7 @@ from gateway.sip.messages import (
     Refused,
     Reject,
     Reload,
+    Reloaded,
     Setup,
     Spare,
     StackLog,
@@ -295,9 +296,9 @@ class Agent:
         try:
             self.transports.reload()
         except StartError as error:
-            self.log(1, f"the TLS certificate was not reloaded, the old one stays: {error}")
+            self.send(Reloaded(str(error)))
         else:
-            self.log(3, "the TLS certificate was reloaded")
+            self.send(Reloaded(""))
 
     def _refusal(self, request: Request, dialog: Dialog) -> tuple[int, str] | None:
         if self._retry_after:

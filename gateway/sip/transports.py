@@ -74,7 +74,8 @@ class Transports:
         Raises:
             StartError: They cannot be used; the old ones stay in use.
         """
-        check(self._tls)
+        if self._secure:
+            check(self._tls)
         for identity, where in list(self._secure.items()):
             # the stack reads the files when a listener is made; it closes no connection with a listener
             self._endpoint.transportClose(identity)

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.sip.build import installed
 from gateway.sip.link import LinkError
-from gateway.sip.messages import Ended, Established, Incoming, Refused, Reload
+from gateway.sip.messages import Ended, Established, Incoming, Refused, Reload, Reloaded
 from tests.peers.certificates import Authority
 from tests.peers.sip_peer import sdp
 from tests.peers.stream_peer import StreamPeer
@@ -94,7 +94,7 @@ async def test_a_new_certificate_drops_no_call(start: Start, authority: Authorit
     assert gateway.link.restarts == 0
     certificate.write_text("not a certificate", encoding="utf-8")
     gateway.link.send(Reload())
-    await gateway.wait_for_log("old one stays")
+    assert (await gateway.wait_for(Reloaded, 2)).fault
     assert serial(await StreamPeer.connect(gateway.port, authority.context())) == serial(new)
 
 
