@@ -16,15 +16,14 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
 import structlog
 
 from gateway.delivery import outlets, retry
+from gateway.delivery.backlog import Backlog
 from gateway.delivery.health import Health, State
 from gateway.delivery.observer import Dropped, Observer
 from gateway.delivery.outbox import Outbox
@@ -42,20 +41,6 @@ UNREADABLE_SECONDS: Final = 1.0
 AFTER_DEAD: Final = 2
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class _Unread:
-    """A stretch of the outbox that is not in the index yet: ``after < number <= upto``."""
-
-    after: int
-    upto: int
-
-
-@dataclass(slots=True)
-class _Skipped:
-    call: str
-    committed: bool
 
 
 class Worker:
@@ -98,11 +83,7 @@ class Worker:
         self._wants: dict[str, bool] = {}
         self._held: dict[int, tuple[Row, Event | None]] = {}
         self._loose: set[int] = set()
-        self._unread: deque[_Unread] = deque()
-        self._behind = False
-        self._skipped: OrderedDict[int, _Skipped] = OrderedDict()
-        self._closing = False
-        self._catching: asyncio.Task[None] | None = None
+        self._backlog = Backlog(endpoint.name, outbox, self._queue, index_limit, restored=self._pump, clock=clock)
         self._requests: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -141,33 +122,18 @@ class Worker:
         nobody can tell when the file will be there again.
         """
         self._loop = asyncio.get_running_loop()
-        self._unread.append(_Unread(0, self._outbox.newest))
-        self.catch_up()
-        if self._catching is not None:
-            await self._catching
-        if self._unread and self._outbox.error is None:
-            self._fall_behind(self._outbox.newest)
+        await self._backlog.begin()
 
     def add(self, row: Row) -> None:
         """Gives a durable event its place, before it is on disk; ``commit`` or ``keep`` must follow."""
         if self.disabled:
             return
-        if not self._behind and self._queue.waiting >= self._index_limit:
-            self._fall_behind(row.number - 1)
-        if self._behind:
-            self._skipped[row.number] = _Skipped(row.call, committed=False)
-        else:
+        if not self._backlog.add(row):
             self._drop_partials(lambda: self._queue.add(row.call, row.number, committed=False))
 
     def commit(self, row: Row, event: Event) -> None:
         """The event is on disk and may be sent."""
-        if self.disabled:
-            return
-        if skipped := self._skipped.get(row.number):
-            skipped.committed = True
-            if not self._closing:
-                self._advance()
-                self.catch_up()
+        if self.disabled or self._backlog.commit(row):
             return
         if len(self._held) < BODIES_LIMIT:
             self._held[row.number] = (row, event)
@@ -178,11 +144,8 @@ class Worker:
         """The event could not be written: it is held in memory until it is delivered."""
         if self.disabled:
             self._drop(row.type, "disabled")
-        elif self._skipped.pop(row.number, None):
+        elif self._backlog.forgo(row):
             self._drop(row.type, "memory_full")
-            if not self._closing:
-                self._advance()
-                self.catch_up()
         elif len(self._loose) >= LOOSE_LIMIT:
             self._queue.withdraw(row.call, row.number)
             self._drop(row.type, "memory_full")
@@ -210,16 +173,14 @@ class Worker:
         if self.disabled:
             return not self._requests
         readable = self._outbox.error is None
-        if self._requests or (readable and self._unread):
+        if self._requests or (readable and self._backlog):
             return False
         down = self._health.state is State.DOWN and self._health.probe_at > until
         return down or self._queue.settled(until)
 
     def replay(self, call: str, number: int) -> None:
         """Sends an event again that a person asked for; it is pending on disk again."""
-        if self.disabled or self._queue.holds(call, number):
-            return
-        if any(stretch.after < number <= stretch.upto for stretch in self._unread):
+        if self.disabled or self._queue.holds(call, number) or self._backlog.holds(number):
             return
         self._queue.restore(call, number, 0, self._loop.time())
         self._pump()
@@ -229,63 +190,17 @@ class Worker:
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
-        tasks = [*self._requests, *([self._catching] if self._catching else [])]
-        for task in tasks:
+        await self._backlog.stop()
+        for task in self._requests:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._requests, return_exceptions=True)
         await self._outlet.close()
         if self._loose:
             self._log.error("events that were never on disk are lost", events=len(self._loose))
 
     def catch_up(self) -> None:
         """Takes events from disk into the index, when there are any and there is room."""
-        if self._unread and self._catching is None and not (self.disabled or self._stopped):
-            self._catching = self._loop.create_task(self._read_on())
-
-    def _fall_behind(self, newest: int) -> None:
-        self._behind = True
-        self._unread.append(_Unread(newest, newest))
-        self._log.warning("the endpoint is far behind; its events wait on disk", waiting=self._queue.waiting)
-
-    async def _read_on(self) -> None:
-        page_size = max(1, self._index_limit // 2)
-        try:
-            while self._unread and self._queue.waiting <= self._index_limit - page_size:
-                stretch = self._unread[0]
-                self._closing = self._behind and len(self._unread) == 1
-                upto = stretch.upto
-                page = await self._outbox.pending(self.name, stretch.after, upto, page_size)
-                now, wall = self._loop.time(), self._clock()
-                for item in page:
-                    self._queue.restore(item.call, item.number, item.attempts, now + max(0.0, item.due - wall))
-                if len(page) == page_size:
-                    stretch.after = page[-1].number
-                elif self._closing and self._queue.waiting + len(self._skipped) > self._index_limit:
-                    stretch.after = upto
-                else:
-                    self._unread.popleft()
-                    if self._closing:
-                        self._take_skipped()
-                self._closing = False
-                self._advance()
-                self._pump()
-        except OutboxError as error:
-            self._log.warning("the outbox cannot be read; tried again when it can", error=str(error))
-        finally:
-            self._catching = None
-            self._closing = False
-
-    def _advance(self) -> None:
-        """Lets the last stretch reach as far as everything before is on disk; nothing more is known of those then."""
-        while self._skipped and next(iter(self._skipped.values())).committed:
-            self._unread[-1].upto, _ = self._skipped.popitem(last=False)
-
-    def _take_skipped(self) -> None:
-        """Puts what was published while the last page was read behind it: the endpoint has caught up."""
-        self._behind = False
-        for number, skipped in self._skipped.items():
-            self._queue.add(skipped.call, number, committed=skipped.committed)
-        self._skipped.clear()
+        self._backlog.read_on()
 
     def _pump(self) -> None:
         if self._stopped or self.disabled:
@@ -433,8 +348,7 @@ class Worker:
         self._queue.clear()
         self._held.clear()
         self._loose.clear()
-        self._unread.clear()
-        self._skipped.clear()
+        self._backlog.clear()
         self._observer.disabled(self.name)
 
     def _tell(self, event_type: str, outcome: Outcome) -> None:
