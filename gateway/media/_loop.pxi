@@ -45,7 +45,8 @@ cdef struct Loop:
     int wake          # eventfd: Python tells the thread
     int ready         # eventfd: the thread tells Python
     int64_t tick      # nanoseconds; 0 for awake at every packet
-    int64_t legs
+    LegList legs      # all that were added and have not ended; changed under the lock
+    Sums ended        # what those counted that have ended
     Leg *removals
     LegList waiting   # those with packets that wait for their turn
     LegList sending   # those that get keep-alive RTP; changed under the lock
@@ -191,9 +192,10 @@ cdef void loop_end(Loop *loop) noexcept nogil:
             epoll_ctl(loop.epoll, EPOLL_CTL_DEL, leg.control_fd, NULL)
         pthread_mutex_lock(&loop.lock)
         list_remove(&loop.sending, leg)
+        list_remove(&loop.legs, leg)
         leg.sending = False
-        loop.legs -= 1
         stream_finish(&leg.stream)
+        sums_add(&loop.ended, &leg.stream)
         pthread_mutex_unlock(&loop.lock)
         leg = after
 
@@ -229,7 +231,7 @@ cdef void loop_sleep(Loop *loop, int64_t *next) noexcept nogil:
     cdef int64_t now
     cdef bint idle, sending
     pthread_mutex_lock(&loop.lock)
-    idle, sending = loop.legs == 0, loop.sending.count > 0
+    idle, sending = loop.legs.count == 0, loop.sending.count > 0
     pthread_mutex_unlock(&loop.lock)
     if idle or loop.tick == 0:
         epoll_wait(loop.epoll, &event, 1, AWAKE if not idle and (loop.waiting.count or sending) else -1)

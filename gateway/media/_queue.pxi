@@ -52,11 +52,16 @@ cdef bint queue_full(Queue *queue) noexcept nogil:
     return full
 
 
-cdef int64_t queue_dropped(Queue *queue) noexcept nogil:
-    cdef int64_t dropped
+cdef void queue_figures(Queue *queue, int64_t *waiting, int64_t *dropped) noexcept nogil:
+    """Tells how many items wait, and how many were dropped so far."""
     pthread_mutex_lock(&queue.lock)
-    dropped = queue.dropped
+    waiting[0], dropped[0] = queue.length, queue.dropped
     pthread_mutex_unlock(&queue.lock)
+
+
+cdef int64_t queue_dropped(Queue *queue) noexcept nogil:
+    cdef int64_t waiting, dropped
+    queue_figures(queue, &waiting, &dropped)
     return dropped
 
 

@@ -1,4 +1,4 @@
-# What signalling says of a stream, checked; and what the stream says of itself: its counters.
+# What signalling says of a stream, checked.
 
 cdef struct Terms:
     uint8_t meanings[128]
@@ -66,19 +66,3 @@ cdef void stream_agree(CStream *s, Terms *terms, int64_t now) noexcept nogil:
     if terms.has_remote and not terms.unspecified and not (s.has_remote and same_source(&s.remote, &terms.remote)):
         s.remote, s.has_remote, s.locked = terms.remote, True, False
         s.learn_until, s.has_control_source = now + s.learn, False
-
-
-cdef object stream_stats(const CStream *s):
-    return StreamStats(
-        s.counters.packets, s.counters.lost, s.counters.late, s.counters.duplicates, s.counters.foreign,
-        s.counters.malformed, s.counters.wrong_payload_type, s.clock.counts[RECEIVED], s.clock.counts[CONCEALED],
-        s.clock.counts[PAUSE], s.counters.jitter, s.counters.last_arrival, s.counters.reordered,
-        s.counters.unauthentic, drift_ppm(&s.drift), s.ssrc, s.highest if s.anchored else -1,
-    )
-
-
-cdef object drift_ppm(const Drift *d):
-    """Returns how much faster the sender's clock runs than ours; None until that can be told."""
-    if d.count < DRIFT_PACKETS or d.mean_x * 2 < DRIFT_SAMPLES or d.xy <= 0:
-        return None
-    return (d.xx / d.xy - 1.0) * 1e6

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from gateway.media.chunks import Chunk, Control, Digit
-from gateway.media.stats import StreamStats
+from gateway.media.stats import StreamStats, Totals
 
 class Receiver:
     """Receives the RTP of all legs (RFC 3550, 3551, 3389, 4733).
@@ -155,6 +155,12 @@ class Receiver:
 
         Raises:
             KeyError: There is no such leg.
+        """
+
+    def totals(self) -> Totals:
+        """Returns the sums over all legs, and how full the queue is.
+
+        For every scrape: about 0.1 ms for 1000 legs, in which the thread waits. Any Python thread may call it.
         """
 
     def dropped(self) -> int:

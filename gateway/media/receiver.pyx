@@ -13,7 +13,7 @@ from collections import OrderedDict
 from ipaddress import ip_address
 
 from gateway.media.chunks import Chunk, Control, Digit, Kind, Span
-from gateway.media.stats import StreamStats
+from gateway.media.stats import StreamStats, Totals
 
 cdef enum:
     # gateway.media.chunks.Kind
@@ -37,6 +37,7 @@ include "_clock.pxi"
 include "_events.pxi"
 include "_stream.pxi"
 include "_terms.pxi"
+include "_figures.pxi"
 include "_loop.pxi"
 include "_send.pxi"
 
@@ -177,6 +178,7 @@ cdef class Receiver:
                 close(fd)
         queue_destroy(&self.loop.queue)
         pthread_mutex_destroy(&self.loop.lock)
+        free(self.loop.legs.legs)
         free(self.loop.waiting.legs)
         free(self.loop.sending.legs)
         free(self.loop)
@@ -234,15 +236,18 @@ cdef class Receiver:
         event.events, event.data.ptr = EPOLLIN, new
         with nogil:
             pthread_mutex_lock(&self.loop.lock)
-            done = epoll_ctl(self.loop.epoll, EPOLL_CTL_ADD, new.fd, &event)
+            done = 0 if list_add(&self.loop.legs, new) else -1
+            if done == 0:
+                done = epoll_ctl(self.loop.epoll, EPOLL_CTL_ADD, new.fd, &event)
             if done == 0 and new.control_fd >= 0:
                 event.data.ptr = <void *>(<size_t>new | CONTROL_TAG)
                 done = epoll_ctl(self.loop.epoll, EPOLL_CTL_ADD, new.control_fd, &event)
                 if done < 0:
                     epoll_ctl(self.loop.epoll, EPOLL_CTL_DEL, new.fd, NULL)
-            self.loop.legs += done == 0
             if done == 0:
                 leg_keep_alive(self.loop, new, keepalive)
+            else:
+                list_remove(&self.loop.legs, new)
             pthread_mutex_unlock(&self.loop.lock)
         if done < 0:
             raise OSError(errno, f"leg {leg}: its socket cannot be watched")
@@ -324,6 +329,22 @@ cdef class Receiver:
             memcpy(&copy, &known.stream, sizeof(CStream))
             pthread_mutex_unlock(&self.loop.lock)
         return stream_stats(&copy)
+
+    def totals(self):
+        cdef Sums sums
+        cdef double jitter
+        cdef int64_t i, legs, waiting, dropped
+        self._check()
+        pthread_mutex_lock(&self.loop.lock)  # with the GIL, so that the receiver cannot be closed meanwhile
+        memcpy(&sums, &self.loop.ended, sizeof(Sums))
+        jitter, sums.worst_jitter = sums.counters.jitter, 0.0
+        legs = self.loop.legs.count
+        for i in range(legs):
+            sums_add(&sums, &self.loop.legs.legs[i].stream)
+        pthread_mutex_unlock(&self.loop.lock)
+        queue_figures(&self.loop.queue, &waiting, &dropped)
+        return sums_totals(&sums, legs, sums.counters.jitter - jitter, sums.worst_jitter, waiting,
+                           self.loop.queue.bound, dropped)
 
     def dropped(self):
         self._check()

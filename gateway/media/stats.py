@@ -1,4 +1,4 @@
-"""What the receiver counts on one leg."""
+"""What the receiver counts, on one leg and on all of them."""
 
 from __future__ import annotations
 
@@ -52,3 +52,49 @@ class StreamStats(NamedTuple):
     def samples(self) -> int:
         """The length of the leg's clock, in samples."""
         return self.received_samples + self.concealed_samples + self.paused_samples
+
+
+class Totals(NamedTuple):
+    """The sums over all legs since the receiver was made, those that have ended included, and how it stands now.
+
+    ``lost`` may fall: see ``StreamStats``; all other sums only grow.
+
+    Attributes:
+        legs: Legs that are up.
+        packets: As in ``StreamStats``, like all that follow up to ``paused_samples``.
+        lost: Likewise.
+        late: Likewise.
+        duplicates: Likewise.
+        reordered: Likewise.
+        foreign: Likewise.
+        malformed: Likewise.
+        wrong_payload_type: Likewise.
+        unauthentic: Likewise.
+        received_samples: Likewise.
+        concealed_samples: Likewise.
+        paused_samples: Likewise.
+        jitter: Mean of the legs that are up, in samples; 0 without legs.
+        worst_jitter: The largest of them.
+        waiting: Chunks, digits and RTCP packets that wait for ``drain``.
+        backlog: How many of them may wait.
+        dropped: How many found no room.
+    """
+
+    legs: int
+    packets: int
+    lost: int
+    late: int
+    duplicates: int
+    reordered: int
+    foreign: int
+    malformed: int
+    wrong_payload_type: int
+    unauthentic: int
+    received_samples: int
+    concealed_samples: int
+    paused_samples: int
+    jitter: float
+    worst_jitter: float
+    waiting: int
+    backlog: int
+    dropped: int

@@ -271,3 +271,26 @@ def test_a_receiver_dropped_without_close_stops() -> None:
     assert len(receiver_threads()) == 1
     del receiver
     assert receiver_threads() == []
+
+
+def test_totals_are_those_of_all_legs_and_stay_when_legs_end(rig: Rig) -> None:
+    for leg in range(3):
+        rig.add(leg)
+        for seq in (0, 1, 1, 3, 4):  # one of them twice, one never
+            rig.send(leg, rtp(seq, seq * 160, voice(leg, seq)))
+        rig.send(leg, b"no RTP")
+    rig.wait(lambda: rig.receiver.totals().lost == 3)
+    totals = rig.receiver.totals()
+    counted = (totals.packets, totals.lost, totals.duplicates, totals.malformed, totals.foreign)
+    assert counted == (15, 3, 3, 3, 0)
+    assert (totals.received_samples, totals.concealed_samples) == (12 * 160, 3 * 160)
+    assert totals.legs == 3
+    assert 0 < totals.jitter <= totals.worst_jitter
+    rig.drain()
+    rig.receiver.remove(1)
+    while (waiting := rig.receiver.totals()).waiting == 0:
+        time.sleep(0.005)
+    assert (waiting.legs, waiting.waiting, waiting.backlog, waiting.dropped) == (2, 1, 65536, 0)
+    rig.wait(lambda: rig.ended(1))
+    after = rig.receiver.totals()
+    assert (after.packets, after.lost, after.duplicates, after.malformed, after.waiting) == (15, 3, 3, 3, 0)
