@@ -10,6 +10,7 @@ from typing import Protocol
 from gateway.asr.engine import Engine, Failure, Final, Partial, Refinement
 from gateway.asr.replay import Piece
 from gateway.asr.session import LegRecognition, State, Summary
+from gateway.calls.keys import Keys, Way
 from gateway.calls.sensitive import Withholding
 from gateway.config import Settings
 from gateway.media import g711
@@ -100,6 +101,7 @@ class Leg:
         self.unrecognised: list[tuple[int, int]] = []
         self._owner = owner
         self._withholding = Withholding(settings.calls.pause_code, settings.calls.resume_code)
+        self._keys = Keys()
         self.level = SILENT
         self.stats: StreamStats | None = None
         self._spoken: deque[Segment] = deque(maxlen=SEGMENTS)
@@ -142,8 +144,20 @@ class Leg:
             self._recognition.finish()
         self.tick()
 
-    def digit(self, digit: Digit) -> None:
+    def pressed(self, key: str, duration_ms: int) -> None:
+        """Takes a key that signalling told of (SIP INFO): it ends about now.
+
+        Args:
+            key: One of ``0123456789*#ABCD``.
+            duration_ms: How long it was pressed, milliseconds.
+        """
+        samples = duration_ms * SAMPLE_RATE // 1000
+        self.digit(Digit(self.number, key, max(0, self._position() - samples), samples), Way.INFO)
+
+    def digit(self, digit: Digit, way: Way = Way.RTP) -> None:
         """Takes a key; what is withheld goes nowhere, and a code of keys begins and ends that."""
+        if not self._keys.fresh(digit, way):
+            return
         before = self._withholding.active
         if not self._withholding.key(digit):
             self._owner.leg_key(self, digit)
@@ -161,8 +175,7 @@ class Leg:
         if withheld:
             self._withholding.pause()
         else:
-            position = self.timeline.anchor.sample(time.monotonic_ns())
-            self._withholding.resume(max(position, self.timeline.duration))
+            self._withholding.resume(self._position())
         self._owner.leg_withheld(self, withheld=withheld)
 
     def hold(self, *, held: bool) -> None:
@@ -258,6 +271,10 @@ class Leg:
         self.summary = summary
         self._tell(self._utterances.finish(self.timeline.duration))
         self._owner.leg_done(self)
+
+    def _position(self) -> int:
+        """Returns where the leg's clock stands now, audio that is still under way included."""
+        return max(self.timeline.anchor.sample(time.monotonic_ns()), self.timeline.duration)
 
     def _tell(self, updates: list[Update]) -> None:
         for update in updates:

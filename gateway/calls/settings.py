@@ -50,8 +50,8 @@ class Calls(Section):
             none for so long, on hold or not.
         linger_seconds: How long a grouped call waits for another leg after the last one ended.
         drain_seconds: How long calls that are up may go on after the gateway was asked to stop.
-        pause_code: Keys (RFC 4733) on a leg from which on its audio and keys are withheld from recogniser, store, log
-            and consumers, such as ``*9``; empty for none.
+        pause_code: Keys (RFC 4733 or SIP INFO) on a leg from which on its audio and keys are withheld from recogniser,
+            store, log and consumers, such as ``*9``; empty for none.
         resume_code: Keys that end that.
     """
 

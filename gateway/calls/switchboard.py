@@ -150,6 +150,12 @@ class Switchboard:
                 self._media(message)
             case messages.Metadata():
                 self._metadata(message)
+            case messages.Pressed(dialog, key, duration_ms):
+                for leg in self._legs_of(dialog)[:1]:  # of a recording session nobody knows which leg is meant
+                    leg.pressed(key, duration_ms)
+            case messages.Recorded(dialog, on):
+                for leg in self._legs_of(dialog):
+                    leg.withhold(withheld=not on)
             case messages.Established():
                 self._established(message)
             case messages.Ended():
@@ -225,6 +231,10 @@ class Switchboard:
         dialog.streams[told.port] = self._legs[number] = stream
         if dialog.established:
             self._begin(stream)
+
+    def _legs_of(self, number: int) -> list[Leg]:
+        dialog = self._dialogs.get(number)
+        return [stream.leg for stream in dialog.streams.values() if stream.leg is not None] if dialog else []
 
     def _metadata(self, metadata: messages.Metadata) -> None:
         dialog = self._dialogs.get(metadata.dialog)

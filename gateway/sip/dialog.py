@@ -155,13 +155,14 @@ class Dialog:
         taken = []
         for index, stream in sorted(answered.items()):
             if (before := known.get(index)) is not None:
-                # our offer again holds only what the peer had offered: its payload types, labels and keys stay
+                # our offer again holds only what the peer had offered: its payload types, labels, keys and mux stay
                 taken.append(
                     replace(
                         stream,
                         codecs=before.codecs,
                         comfort_noise=before.comfort_noise,
                         label=before.label,
+                        rtcp_mux=before.rtcp_mux,
                         srtp=self._peer_srtp or before.srtp,
                     )
                 )
@@ -290,4 +291,6 @@ def _told(stream: Negotiated, port: int) -> StreamMedia:
         held=stream.held,
         srtp=stream.srtp,
         sends=stream.sends,
+        rtcp_port=stream.rtcp_port,
+        rtcp_mux=stream.rtcp_mux,
     )

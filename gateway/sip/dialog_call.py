@@ -5,9 +5,10 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Any, Protocol
 
+from gateway.sip import info
 from gateway.sip.dialog import Dialog
-from gateway.sip.messages import Metadata
-from gateway.sip.request import clean, read, tag_of
+from gateway.sip.messages import Metadata, Pressed, Recorded
+from gateway.sip.request import Request, clean, read, tag_of
 from gateway.sip.sdp import Negotiated, SdpError
 from gateway.sip.stack import Owner, guarded, operation, pj
 
@@ -35,7 +36,7 @@ class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
 
     @guarded
     def onCallTsxState(self, prm: Any) -> None:  # noqa: N802 (pjsua2 names its callbacks)
-        """A transaction changed: a re-INVITE or an UPDATE may have brought metadata, with an offer or alone.
+        """A transaction changed: a re-INVITE or an UPDATE may have brought metadata, an INFO a key.
 
         What we send shows our tag, which the stack does not tell otherwise.
         """
@@ -44,10 +45,22 @@ class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
             self.dialog.to_tag = tag_of(read(state.src.tdata.wholeMsg).first("to"))
         if state.type != pj.PJSIP_EVENT_RX_MSG or state.tsx.role != pj.PJSIP_ROLE_UAS:
             return
-        if self.told and state.tsx.method in ("INVITE", "UPDATE"):
+        if self.told and state.tsx.method in ("INVITE", "UPDATE", "INFO"):
             request = read(state.src.rdata.wholeMsg)
-            if request.method == state.tsx.method and (metadata := request.metadata):
+            if request.method == "INFO":
+                self._informed(request)
+            elif request.method == state.tsx.method and (metadata := request.metadata):
                 self.agent.send(Metadata(self.dialog.number, metadata))
+
+    @guarded
+    def onCallTransferRequest(self, prm: Any) -> None:  # noqa: N802
+        """A peer wants us to call somebody (REFER): the gateway calls nobody."""
+        prm.statusCode = 603
+
+    @guarded
+    def onCallReplaceRequest(self, prm: Any) -> None:  # noqa: N802
+        """A call wants to take this one's place (Replaces, RFC 3891), and its audio with it: it may not."""
+        prm.statusCode = 603
 
     @guarded
     def onCallRxOffer(self, prm: Any) -> None:  # noqa: N802
@@ -107,6 +120,12 @@ class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
             if ended and self.told:
                 self.agent.send(ended)
 
+    def _informed(self, request: Request) -> None:
+        if (key := info.pressed(request)) is not None:
+            self.agent.send(Pressed(self.dialog.number, key.key, key.duration_ms))
+        if (on := info.recorded(request)) is not None:
+            self.agent.send(Recorded(self.dialog.number, on))
+
     def _tell_media(self) -> None:
         if self.dialog.offered:
             self.dialog.take({line: self._answered(line) for line in self.dialog.lines})
@@ -120,6 +139,7 @@ class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
         stream = self.getStreamInfo(line)
         address, _, port = stream.remoteRtpAddress.rpartition(":")
         chosen = {8: "alaw", 0: "mulaw"} if stream.txPt == 8 else {0: "mulaw", 8: "alaw"}
+        control, _, control_port = stream.remoteRtcpAddress.rpartition(":")
         numeric = ip_address(address.strip("[]"))
         return Negotiated(
             index=line,
@@ -131,4 +151,5 @@ class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
             held=not stream.dir & pj.PJMEDIA_DIR_DECODING or numeric.is_unspecified,
             label="",
             sends=self.dialog.terms.sends,
+            rtcp_port=int(control_port) if control == address else 0,
         )

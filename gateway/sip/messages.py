@@ -193,6 +193,36 @@ class Metadata(Message):
 
 @message
 @dataclass(frozen=True, slots=True)
+class Pressed(Message):
+    """A key came by INFO (RFC 6086).
+
+    Attributes:
+        dialog: The dialog's number.
+        key: One of ``0123456789*#ABCD``.
+        duration_ms: How long it was pressed; 0 where the peer does not say.
+    """
+
+    dialog: int
+    key: str
+    duration_ms: int
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Recorded(Message):
+    """The peer said by INFO whether the call may be recorded from now on (``Record: off`` and ``on``).
+
+    Attributes:
+        dialog: The dialog's number.
+        on: Whether it may.
+    """
+
+    dialog: int
+    on: bool
+
+
+@message
+@dataclass(frozen=True, slots=True)
 class Established(Message):
     """The ACK for our 200 came: the dialog is confirmed.
 

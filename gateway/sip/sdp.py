@@ -73,6 +73,8 @@ class Stream:
         maxptime: The most that it takes; 0 when it does not say.
         label: RFC 4574; empty for none.
         crypto: The keys that we can take, in its order.
+        rtcp_port: Where it takes RTCP (RFC 3605); 0 for the port above ``port``, or where it names another address.
+        rtcp_mux: It takes RTCP on the RTP port (RFC 5761).
     """
 
     kind: str
@@ -86,6 +88,8 @@ class Stream:
     maxptime: int
     label: str
     crypto: tuple[sdes.Crypto, ...] = ()
+    rtcp_port: int = 0
+    rtcp_mux: bool = False
 
     @property
     def codecs(self) -> dict[int, str]:
@@ -120,6 +124,8 @@ class Negotiated:
         label: The stream's RFC 4574 label.
         srtp: ``suite``, ``remote`` and ``local`` key (base64); empty for plain RTP.
         sends: We may send: the peer takes RTP and the terms say so.
+        rtcp_port: The peer's for RTCP (RFC 3605); 0 for the one above ``remote_port``.
+        rtcp_mux: RTCP goes on the RTP port (RFC 5761), as offered and answered.
     """
 
     index: int
@@ -132,6 +138,8 @@ class Negotiated:
     label: str
     srtp: dict[str, str] = field(default_factory=dict)
     sends: bool = False
+    rtcp_port: int = 0
+    rtcp_mux: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +310,8 @@ def _stream(draft: _Draft, session: _Draft) -> Stream:
         maxptime=max(0, _number(of.get("maxptime", "0"), 1000)),
         label=label if _TOKEN.fullmatch(label) else "",
         crypto=tuple(line for name, text in draft.attributes if name == "crypto" and (line := sdes.read(text))),
+        rtcp_port=_rtcp_port(of.get("rtcp", ""), address),
+        rtcp_mux="rtcp-mux" in of,
     )
 
 
@@ -313,6 +323,14 @@ def _encodings(formats: Sequence[str], attributes: Sequence[tuple[str, str]]) ->
             maps.setdefault(number, encoding.strip().upper().removesuffix("/1"))
     numbers = [number for text in formats if (number := _number(text, 127)) >= 0]
     return {number: maps.get(number, _STATIC.get(number, "")) for number in numbers}
+
+
+def _rtcp_port(value: str, address: str) -> int:
+    """Returns the port of ``a=rtcp:``; 0 where it cannot be read or is at another address than the RTP."""
+    port, *where = value.split() or [""]
+    if where and where[2:] != [address]:
+        return 0
+    return max(0, _number(port, 65535))
 
 
 def _connection(value: str) -> str:
@@ -341,6 +359,8 @@ def _negotiated(index: int, stream: Stream, terms: Terms, crypto: sdes.Crypto | 
         label=stream.label,
         srtp={"suite": crypto.suite, "remote": stream.crypto[0].key, "local": crypto.key} if crypto else {},
         sends=terms.sends and stream.direction in ("sendrecv", "recvonly"),
+        rtcp_port=stream.rtcp_port,
+        rtcp_mux=stream.rtcp_mux,
     )
 
 
@@ -368,6 +388,8 @@ def _answered(stream: Stream, port: int, terms: Terms, crypto: sdes.Crypto | Non
     if 10 <= stream.maxptime < ptime:
         ptime = stream.maxptime
     lines.append(f"a=ptime:{ptime}")
+    if stream.rtcp_mux:
+        lines.append("a=rtcp-mux")
     if stream.label:
         lines.append(f"a=label:{stream.label}")
     # c=0.0.0.0 is how RFC 2543 held; a peer that uses it still wants its own direction answered

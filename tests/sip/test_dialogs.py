@@ -11,7 +11,7 @@ import pytest
 
 from gateway.sip import sdes
 from gateway.sip.build import installed
-from gateway.sip.messages import Accept, Ended, Established, Hangup, Incoming, Media, Refused
+from gateway.sip.messages import Accept, Ended, Established, Hangup, Incoming, Media, Pressed, Recorded, Refused
 from tests.peers.sip_peer import G711, Response, SipPeer, sdp
 from tests.sip.conftest import RTP_PORT, Signalling, Start
 
@@ -233,6 +233,109 @@ async def test_four_streams_get_one_port_and_three_refusals_in_order(start: Star
 async def test_ptime(start: Start, asked: str, answered: int) -> None:
     gateway = await start()
     assert f"a=ptime:{answered}\r\n" in (await gateway.peer().invite(sdp(G711 + asked))).body
+
+
+async def test_rtcp_on_the_rtp_port(start: Start) -> None:
+    gateway = await start()
+    peer = gateway.peer()
+    answered = await peer.invite(sdp(G711 + "a=rtcp-mux\r\na=rtcp:4111\r\n"))
+    assert "a=rtcp-mux\r\n" in answered.body
+    media = (await gateway.wait_for(Media)).streams[0]
+    assert (media.rtcp_mux, media.rtcp_port) == (True, 4111)
+    again = await peer.invite("", ack=sdp(G711 + "a=rtcp-mux\r\n", version=2))
+    assert "a=rtcp-mux\r\n" in again.body, "what was negotiated is offered again"
+    assert (await gateway.wait_for(Media, 2)).streams[0].rtcp_mux
+    without = await peer.invite(sdp(version=3))
+    assert "rtcp" not in without.body
+    media = (await gateway.wait_for(Media, 3)).streams[0]
+    assert (media.rtcp_mux, media.rtcp_port) == (False, 0)
+    assert (await peer.bye()).code == 200
+
+
+async def test_the_rtcp_port_of_an_answer_to_our_offer(start: Start) -> None:
+    gateway = await start()
+    peer = gateway.peer()
+    await peer.invite("", ack=sdp("m=audio 4200 RTP/AVP 8\r\na=rtcp:4301\r\n"))
+    media = (await gateway.wait_for(Media)).streams[0]
+    assert (media.remote_port, media.rtcp_port, media.rtcp_mux) == (4200, 4301, False)
+    assert (await peer.bye()).code == 200
+
+
+# INFO
+
+
+@needs_work
+async def test_every_info_is_answered_and_keys_are_told(start: Start) -> None:
+    gateway = await start()
+    peer = await up(gateway)
+    relay, dtmf = "application/dtmf-relay", "application/dtmf"
+    bodies = [
+        (relay, "Signal=5\r\nDuration=160\r\n", 200),
+        (relay, "Signal=#", 200),
+        (dtmf, "7", 200),
+        (dtmf, "\x00" * 900, 200),
+        (relay, "Signal=\r\nDuration=x", 200),
+        ("application/media_control+xml", "<x", 400),
+        ("text/plain", "Signal=1", 415),
+        ("", "", 200),
+    ]
+    for content, body, code in bodies:
+        peer.send("INFO", body, content=content)
+        assert ((await peer.final("INFO")).code, body) == (code, body)
+    for value in ("off", "on"):
+        peer.send("INFO", headers=f"Record: {value}\r\n")
+        assert (await peer.final("INFO")).code == 200
+    await gateway.wait_for(Recorded, 2)
+    assert [(told.key, told.duration_ms) for told in gateway.of(Pressed)] == [("5", 160), ("#", 0), ("7", 0)]
+    assert [told.on for told in gateway.of(Recorded)] == [False, True]
+    assert (await peer.bye()).code == 200
+
+
+async def test_a_retransmitted_info_is_one_key(start: Start) -> None:
+    gateway = await start()
+    peer = await up(gateway)
+    for _ in range(3):
+        peer.send("INFO", "Signal=5\r\nDuration=160\r\n", content="application/dtmf-relay", cseq=2)
+    peer.cseq = 2
+    assert (await peer.final("INFO")).code == 200
+    assert (await peer.bye()).code == 200
+    await gateway.wait_for(Ended)
+    assert len(gateway.of(Pressed)) == 1
+
+
+async def test_keys_of_a_dialog_that_is_not_there_are_not_told(start: Start) -> None:
+    gateway = await start()
+    peer = gateway.peer()
+    peer.to_tag = "made-up"
+    peer.send("INFO", "Signal=5\r\n", content="application/dtmf-relay")
+    assert (await peer.final("INFO")).code == 481
+    assert gateway.of(Pressed) == []
+
+
+# what a peer may not have us do
+
+
+async def test_we_call_nobody_for_a_refer(start: Start) -> None:
+    gateway = await start()
+    peer = await up(gateway)
+    other = gateway.peer()
+    peer.send("REFER", headers=f"Refer-To: <sip:victim@{other.here}>\r\n")
+    assert (await peer.final("REFER")).code == 603
+    assert (await peer.bye()).code == 200
+    await gateway.wait_for(Ended)
+    with pytest.raises(TimeoutError):
+        await other.receive(0.3)
+
+
+async def test_no_call_takes_another_ones_place(start: Start) -> None:
+    gateway = await start()
+    peer = await up(gateway)
+    tags = f"to-tag={peer.to_tag};from-tag=from-tag"
+    taker = await gateway.peer().invite(sdp(), headers=f"Replaces: {peer.call_id};{tags}\r\n")
+    assert taker.code == 603
+    assert gateway.of(Ended) == []
+    assert len(gateway.of(Incoming)) == 1
+    assert (await peer.bye()).code == 200
 
 
 # what a peer's section says

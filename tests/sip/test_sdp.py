@@ -64,6 +64,32 @@ def test_the_direction_of_the_session_holds_where_the_stream_has_none() -> None:
 
 
 @pytest.mark.parametrize(
+    ("attributes", "port", "mux"),
+    [
+        ("", 0, False),
+        ("a=rtcp-mux\r\n", 0, True),
+        ("a=rtcp:5004\r\n", 5004, False),
+        ("a=rtcp:5004 IN IP4 192.0.2.1\r\na=rtcp-mux\r\n", 5004, True),
+        ("a=rtcp:5004 IN IP4 192.0.2.66\r\n", 0, False),  # elsewhere than the RTP: not ours to send to
+        ("a=rtcp:5004 IN\r\n", 0, False),
+        ("a=rtcp:70000\r\n", 0, False),
+        ("a=rtcp:\r\n", 0, False),
+    ],
+)
+def test_where_rtcp_goes(attributes: str, port: int, mux: bool) -> None:
+    got = answered("m=audio 4000 RTP/AVP 8\r\n" + attributes)
+    assert (got.streams[0].rtcp_port, got.streams[0].rtcp_mux) == (port, mux)
+    assert ("a=rtcp-mux\r\n" in got.text) is mux
+    assert "a=rtcp:" not in got.text, "ours is the port above"
+
+
+def test_each_stream_says_for_itself_where_rtcp_goes() -> None:
+    media = "m=audio 4000 RTP/AVP 8\r\na=rtcp-mux\r\nm=audio 4010 RTP/AVP 8\r\na=rtcp:4100\r\n"
+    one, two = answered(media, ports=(20000, 20002)).streams
+    assert (one.rtcp_mux, one.rtcp_port, two.rtcp_mux, two.rtcp_port) == (True, 0, False, 4100)
+
+
+@pytest.mark.parametrize(
     ("attributes", "ptime"),
     [
         ("", 20),
