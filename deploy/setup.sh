@@ -22,9 +22,9 @@ header=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/
 command -v "${CC:-cc}" >/dev/null || missing "there is no C compiler" "apt-get install gcc libc6-dev"
 
 if [ "$what" = test ]; then
-    # sipp, recorded prompts (the English with their texts), a NATS server, systemd-analyze for the unit, and what pjsua2
-    # is built with
-    packages=(sip-tester baresip-core openssl nats-server chromium fonts-dejavu-core systemd)
+    # sipp, recorded prompts (the English with their texts), a NATS server, systemd-analyze for the unit, sngrep as a
+    # collector of HEP3, and what pjsua2 is built with
+    packages=(sip-tester baresip-core openssl nats-server chromium fonts-dejavu-core systemd sngrep)
     packages+=(asterisk-core-sounds-en asterisk-core-sounds-en-wav asterisk-core-sounds-ru asterisk-core-sounds-ru-wav)
     packages+=(swig make g++ xz-utils libsrtp2-dev libssl-dev uuid-dev)
     # the consumers of the docs run in JavaScript, too

@@ -27,7 +27,9 @@ from gateway.media.receiver import Receiver
 from gateway.media.recording import Recorder
 from gateway.sip import messages
 from gateway.sip.link import LinkError, SignallingLink
+from gateway.sip.secrets import without_numbers
 from gateway.sip.settings import Peer, Registration
+from gateway.telemetry.homer import HomerExport
 from gateway.telemetry.latency import PACKET_TO_WRITE, PARTIAL_LAG
 from gateway.telemetry.metrics import DeliveryMetrics, Metrics
 from gateway.telemetry.pulse import Pulse
@@ -70,6 +72,7 @@ class Gateway:
         self._dialogs: dict[int, str] = {}  # Call-IDs, for the flight recorder
         self._metrics = Metrics()
         self._systemd = Notifier()
+        self._homer: HomerExport | None = None
         self._undo = contextlib.AsyncExitStack()
         self._reloading = False
         self._stopping = asyncio.Event()
@@ -138,6 +141,7 @@ class Gateway:
         surveyor = loop.create_task(self._survey())
         self._undo.callback(surveyor.cancel)
 
+        self._export()
         self._link = SignallingLink(self._setup(), self._on_signalling, log, on_lost=self._on_signalling_lost)
         self.ready = await self._link.start()
         self._undo.push_async_callback(self._link.stop)
@@ -209,6 +213,15 @@ class Gateway:
         )
         return recorder
 
+    def _export(self) -> None:
+        """Exports to Homer where the configuration says so."""
+        settings, media = self._settings.telemetry.homer, self._settings.media
+        if settings.address:
+            homer = HomerExport(settings, media.advertise or media.address, self._metrics.homer_packet)
+            homer.start()
+            self._undo.push_async_callback(homer.stop)
+            self._homer, self._switchboard.on_rtcp = homer, homer.rtcp
+
     async def _serve(self) -> str:
         """Serves API and page where the configuration says so; returns where."""
         if not self._settings.web.listen:
@@ -226,6 +239,8 @@ class Gateway:
         """Hands an event to who delivers it, then to who shows it."""
         self._deliverer.publish(event)
         self._board.publish(event)
+        if self._homer is not None:
+            self._homer.report(event)
         if event.durable:
             for dialog in event.call.sip_call_ids:
                 self._pulse.recorder.join(dialog, event.call.id)
@@ -265,19 +280,25 @@ class Gateway:
             session_seconds=sip.session_seconds,
             min_session_seconds=sip.min_session_seconds,
             nameservers=list(sip.nameservers),
+            wire=self._homer is not None and "sip" in self._settings.telemetry.homer.export,
         )
 
     def _on_signalling(self, message: messages.Message) -> None:
         match message:
             case messages.StackLog(level, text):
-                (log.error, log.warning, log.info)[min(level, 3) - 1]("sip_stack", text=text)
+                shown = text if self._settings.telemetry.log_numbers else without_numbers(text)
+                (log.error, log.warning, log.info)[min(level, 3) - 1]("sip_stack", text=shown)
             case messages.Registered(name, registrar, code, text, expires):
                 note = log.info if code // 100 == 2 else log.warning
                 note("registration", name=name, registrar=registrar, code=code, text=text, expires=expires)
             case messages.Ready():
                 log.info("signalling_up", listening=message.listening)
                 self._control.listening = message.listening
+                if self._homer is not None:
+                    self._homer.listening = message.listening
                 self._reloaded()  # a process that was lost meanwhile has read everything
+            case messages.Wire() if self._homer is not None:
+                self._homer.sip(message)
             case messages.Reloaded(fault):
                 if fault:
                     log.error("certificate_not_reloaded", text=f"the old one stays: {fault}")

@@ -47,6 +47,8 @@ configure() {
 #define PJSIP_MAX_DIALOG_COUNT          16383
 /* a longer message over TCP is dropped; SIPREC bodies of 30 KB do come */
 #define PJSIP_MAX_PKT_LEN               32768
+/* the log is where the export to Homer finds whole messages */
+#define PJ_LOG_MAX_SIZE                 (PJSIP_MAX_PKT_LEN+500)
 #define PJSIP_UDP_SO_RCVBUF_SIZE        (4*1024*1024)
 #define PJSIP_UDP_SO_SNDBUF_SIZE        (4*1024*1024)
 #define PJSIP_MAX_NET_EVENTS            32

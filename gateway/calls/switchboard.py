@@ -28,6 +28,7 @@ from gateway.media.ports import Lease, NoFreePortError, PortPool
 from gateway.media.receiver import Receiver
 from gateway.media.rtcp import Reporter
 from gateway.media.stats import StreamStats
+from gateway.media.timeline import wall_clock
 from gateway.sip import messages
 from gateway.sip.siprec import MetadataError, Participant, Recording
 
@@ -66,6 +67,15 @@ class Counters(Protocol):
 
     def leg_down(self, reason: str) -> None:
         """A leg ended."""
+
+
+class RtcpTaker(Protocol):
+    """Who wants to see the RTCP of all legs, decrypted."""
+
+    def __call__(
+        self, packet: bytes, call_id: str, at: float, source: tuple[str, int], target: tuple[str, int], /
+    ) -> None:
+        """Takes a packet of a dialog, when it came or went (seconds since 1970), and both ends."""
 
 
 @dataclass(slots=True)
@@ -110,6 +120,10 @@ class Switchboard:
         registry: The calls.
         receiver: Takes the RTP.
         counters: The metrics.
+
+    Attributes:
+        on_rtcp: Takes the RTCP of all legs; None where nobody wants it.
+        idle: Set while no leg is connected and no dialog there.
     """
 
     def __init__(
@@ -127,6 +141,7 @@ class Switchboard:
         self._numbers = count(1)
         self._loop = asyncio.get_running_loop()
         self._signalling: Signalling | None = None
+        self.on_rtcp: RtcpTaker | None = None
         self.idle = asyncio.Event()
         self.idle.set()
 
@@ -313,6 +328,7 @@ class Switchboard:
 
     def _control(self, stream: _Stream, control: Control) -> None:
         """Takes RTCP of a leg's peer."""
+        self._show_rtcp(stream, control.packet, control.arrived, received=True)
         try:
             said = rtcp.parse(control.packet)
         except rtcp.RtcpError as error:
@@ -323,6 +339,16 @@ class Switchboard:
             if stream.leg is not None and control.timestamp >= 0 and report.wall_ns:
                 ahead = (report.timestamp - control.timestamp + 2**31) % 2**32 - 2**31
                 stream.leg.timeline.anchor.reported(control.sample + ahead, report.wall_ns, control.arrived)
+
+    def _show_rtcp(self, stream: _Stream, packet: bytes, at: int, *, received: bool) -> None:
+        if self.on_rtcp is None:
+            return
+        media, told = self._settings.media, stream.media
+        above = 0 if told.rtcp_mux else 1
+        ours = (media.advertise or media.address, told.port + above)
+        theirs = (told.remote_address, told.rtcp_port or told.remote_port + above)
+        source, target = (theirs, ours) if received else (ours, theirs)
+        self.on_rtcp(packet, stream.dialog.incoming.sip_call_id, wall_clock(at).timestamp(), source, target)
 
     def _hand_over(self, stream: _Stream, item: Chunk | Digit) -> None:
         last = isinstance(item, Chunk) and item.last
@@ -352,6 +378,7 @@ class Switchboard:
                 stats = self._receiver.stats(stream.number)
                 report = stream.rtcp.report(stats, now, random.random())  # noqa: S311 (spreads reports over time)
                 self._receiver.send_control(stream.number, report)
+                self._show_rtcp(stream, report, time.monotonic_ns(), received=False)
             if not stream.ending and self._silent(stream, now):
                 self._timed_out(stream, now)
 

@@ -318,11 +318,33 @@ class StackLog(Message):
 
     Attributes:
         level: pjlib's: 1 error, 2 warning, 3 info, 4 and more debug.
-        text: Without secrets; Authorization headers are cut out.
+        text: Without secrets: credentials and keys are cut out.
     """
 
     level: int
     text: str
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Wire(Message):
+    """A SIP message as it came or went, retransmissions too; told where ``Setup.wire`` asks for it.
+
+    Attributes:
+        at: Seconds since 1970.
+        received: Whether it came.
+        transport: ``udp``, ``tcp`` or ``tls``.
+        remote: The far end, ``address:port`` (IPv6 in brackets).
+        text: The message without secrets, cut short at what the stack's log holds.
+        dropped: Messages before this one that were not told, because the gateway was behind.
+    """
+
+    at: float
+    received: bool
+    transport: str
+    remote: str
+    text: str
+    dropped: int = 0
 
 
 @message
@@ -442,6 +464,7 @@ class Setup(Message):
         session_seconds: Session-Expires that we ask for and grant (RFC 4028).
         min_session_seconds: The least that we grant.
         nameservers: Numeric addresses; none for the system's resolver, which is waited for.
+        wire: Whether every SIP message is told as ``Wire``.
     """
 
     listen: list[str]
@@ -457,3 +480,4 @@ class Setup(Message):
     session_seconds: int = 1800
     min_session_seconds: int = 90
     nameservers: list[str] = field(default_factory=list)
+    wire: bool = False

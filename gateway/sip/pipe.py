@@ -6,11 +6,11 @@ import select
 import socket
 from collections.abc import Iterator
 
-from gateway.sip.messages import Message, StackLog, parse
+from gateway.sip.messages import Message, StackLog, Wire, parse
 
 LONGEST_LINE = 1 << 20
 LOG_BOUND = 1 << 18
-"""Bytes not yet taken by the gateway beyond which log lines are dropped, and counted."""
+"""Bytes not yet taken by the gateway beyond which log lines and copies of SIP messages are dropped, and counted."""
 BOUND = 1 << 24
 """Bytes not yet taken beyond which the gateway counts as dead."""
 
@@ -23,7 +23,7 @@ class Pipe:
     """Messages over a stream socket.
 
     Attributes:
-        dropped: Log lines that were not sent because the gateway was behind.
+        dropped: Log lines and copies of SIP messages that were not sent because the gateway was behind.
     """
 
     def __init__(self, stream: socket.socket) -> None:
@@ -40,7 +40,7 @@ class Pipe:
         Raises:
             PipeClosedError: The other end is closed, or ``BOUND`` is passed.
         """
-        if isinstance(message, StackLog) and len(self._out) > LOG_BOUND:
+        if isinstance(message, StackLog | Wire) and len(self._out) > LOG_BOUND:
             self.dropped += 1
             return
         self._out += message.line()

@@ -10,12 +10,12 @@ so each of its callbacks runs inside ``libHandleEvents``.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gateway.sip.account import GatewayAccount, account_config, described
@@ -41,11 +41,13 @@ from gateway.sip.messages import (
     Spare,
     StackLog,
     Stop,
+    Wire,
 )
 from gateway.sip.pipe import Pipe, PipeClosedError
 from gateway.sip.registration import RegisteredAccount, Registration
 from gateway.sip.request import Request, clean, read
 from gateway.sip.sdp import SdpError
+from gateway.sip.secrets import without_secrets
 from gateway.sip.siprec import is_recording
 from gateway.sip.stack import StackWriter, StartError, endpoint_config, guarded, headers, operation, pj, reason
 from gateway.sip.transports import Transports
@@ -54,8 +56,6 @@ TURN_MS = 5
 """Longest wait for the stack before the link is looked at."""
 FAREWELL_SECONDS = 1.0
 """How long the answers to our last BYEs are waited for."""
-
-_AUTHORIZATION = re.compile(r"^((?:Proxy-)?Authorization\s*:).*$", re.IGNORECASE | re.MULTILINE)
 
 
 class GatewayEndpoint(pj.Endpoint if pj else object):  # type: ignore[misc]
@@ -104,6 +104,7 @@ class Agent:
         self._over: list[DialogCall] = []
         self._retry_after = 0
         self._stopping = False
+        self._untold = 0  # copies of SIP messages dropped since the last that was not
 
     # What the stack's callbacks use.
 
@@ -114,9 +115,18 @@ class Agent:
     def log(self, level: int, text: str) -> None:
         """Sends a log line up; a closed link is noticed elsewhere."""
         try:
-            self._pipe.send(StackLog(level, clean(_AUTHORIZATION.sub(r"\1 …", text.rstrip()))))
+            self._pipe.send(StackLog(level, without_secrets(clean(text.rstrip()))))
         except PipeClosedError:
             self.closed = True
+
+    def wired(self, message: Wire) -> None:
+        """Sends a copy of a SIP message up; it may be dropped, which the next one tells."""
+        before = self._pipe.dropped
+        try:
+            self._pipe.send(replace(message, dropped=self._untold))
+        except PipeClosedError:
+            self.closed = True
+        self._untold = self._untold + 1 if self._pipe.dropped > before else 0
 
     def forget(self, call: DialogCall) -> None:
         """Lets go of a call; its object lives until its callback has returned."""
@@ -177,7 +187,7 @@ class Agent:
         self._admission = Admission(self._setup, self._registrations)
         self._endpoint = GatewayEndpoint(self)
         self._endpoint.libCreate()
-        self._writer = StackWriter(self)
+        self._writer = StackWriter(self, self._setup)
         self._endpoint.libInit(endpoint_config(self._setup, build.capacity, self._writer))
         self._endpoint.audDevManager().setNoDev()
         self.transports = Transports(self._endpoint, self._setup.advertise, self._setup.tls, build.name)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from gateway.sip.messages import Message, Setup
+from gateway.sip import wire
+from gateway.sip.messages import Message, Setup, Wire
 from gateway.sip.pipe import PipeClosedError
 
 try:
@@ -19,6 +21,8 @@ MOST_STREAMS = 8
 
 A re-INVITE without an offer has the stack add up its lines and ours; beyond PJSUA_MAX_CALL_MEDIA that ends the process.
 """
+LINES = 50
+"""Lines of the stack's log that are passed on in a second; from level 5 on, all."""
 F = TypeVar("F", bound=Callable[..., None])
 
 
@@ -41,6 +45,9 @@ class Owner(Protocol):
     def log(self, level: int, text: str) -> None:
         """Sends a log line up."""
 
+    def wired(self, message: Wire) -> None:
+        """Sends a copy of a SIP message up."""
+
 
 def guarded(callback: F) -> F:
     """Keeps a callback's exception from passing through C++, where it would end the process."""
@@ -57,15 +64,33 @@ def guarded(callback: F) -> F:
 
 
 class StackWriter(pj.LogWriter if pj else object):  # type: ignore[misc]
-    """Takes the stack's log."""
+    """Takes the stack's log, which holds all SIP messages where they are wanted.
 
-    def __init__(self, agent: Owner) -> None:
+    A flood of packets that the stack complains about must not become a flood of lines: of each second so many are
+    passed on, and how many more there were.
+    """
+
+    def __init__(self, agent: Owner, setup: Setup) -> None:
         super().__init__()
         self.agent = agent
+        self._level, self._wire = setup.log_level, setup.wire
+        self._second = self._lines = 0
 
     def write(self, entry: Any) -> None:
         """Called by pjlib with one line."""
-        self.agent.log(entry.level, entry.msg)
+        if entry.level <= self._level:
+            self._log(entry.level, entry.msg, int(time.monotonic()))
+        if self._wire and entry.level == wire.LEVEL and (told := wire.logged(entry.msg, time.time())):
+            self.agent.wired(told)
+
+    def _log(self, level: int, text: str, second: int) -> None:
+        if second != self._second:
+            more, self._lines, self._second = self._lines - LINES, 0, second
+            if more > 0:
+                self.agent.log(2, f"the stack had {more} more lines in a second, which are not logged")
+        self._lines += 1
+        if self._lines <= LINES or level > 4:
+            self.agent.log(level, text)
 
 
 def endpoint_config(setup: Setup, capacity: int, writer: StackWriter) -> Any:
@@ -80,9 +105,10 @@ def endpoint_config(setup: Setup, capacity: int, writer: StackWriter) -> Any:
     config.uaConfig.maxCalls = min(capacity, setup.max_calls + 64)
     # pjsip is built without resampling: any other rate makes every call 488
     config.medConfig.clockRate = config.medConfig.sndClockRate = 8000
-    config.logConfig.level = setup.log_level
-    config.logConfig.consoleLevel = 0
-    config.logConfig.msgLogging = setup.log_level >= 5
+    # the writer gets what the console would
+    level = max(setup.log_level, wire.LEVEL) if setup.wire else setup.log_level
+    config.logConfig.level = config.logConfig.consoleLevel = level
+    config.logConfig.msgLogging = setup.wire or setup.log_level >= 5
     config.logConfig.decor = 0
     config.logConfig.writer = writer
     return config

@@ -45,6 +45,7 @@ class Metrics:
             "webhook_events_dropped", "Events not sent to an endpoint", "endpoint", "reason"
         )
         self._undurable = self._counter("outbox_undurable_events", "Events that could not be written to disk")
+        self._homer = self._counter("homer_packets", "HEP3 packets for Homer, by result", "result")
         self._unmeasurable = self._counter("latency_unmeasurable", "Latencies not measured", "latency", "reason")
         self._mos = Histogram(
             "asr_gateway_leg_mos",
@@ -221,6 +222,10 @@ class Metrics:
     def webhook_dropped(self, endpoint: str, reason: str) -> None:
         """An event is not sent to an endpoint."""
         self._bound(self._undelivered, endpoint, reason).inc()
+
+    def homer_packet(self, result: str) -> None:
+        """A packet for Homer was sent, or dropped for a reason."""
+        self._bound(self._homer, result).inc()
 
     def undurable(self) -> None:
         """An event could not be written to disk."""

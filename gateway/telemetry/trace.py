@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway import events
 from gateway.sip import messages
+from gateway.sip.secrets import without_secrets
 from gateway.telemetry.settings import Telemetry
 
 # Headers that say nothing about who calls whom, and hold no secret.
@@ -49,7 +50,7 @@ def signalled(message: messages.Message, settings: Telemetry) -> dict[str, Any]:
             if name in PLAIN_HEADERS or (settings.log_numbers and name not in SECRET_HEADERS)
         }
         facts |= {"headers": shown, "headers_hidden": sorted(set(message.headers) - set(shown))}
-        facts["offer"] = without_keys(message.offer)
+        facts["offer"] = without_secrets(message.offer)
         if not settings.log_numbers:
             for name in ("request_uri", "from_uri", "to_uri", "from_tag", "metadata"):
                 facts.pop(name)
@@ -58,11 +59,8 @@ def signalled(message: messages.Message, settings: Telemetry) -> dict[str, Any]:
     elif isinstance(message, messages.Media):
         for stream in facts["streams"]:
             stream["srtp"] = stream["srtp"].get("suite", "")
+    elif isinstance(message, messages.Pressed):
+        facts.pop("key")  # it may be part of a card number
     elif isinstance(message, messages.Metadata) and not settings.log_numbers:
         facts.pop("text")
     return facts
-
-
-def without_keys(sdp: str) -> str:
-    """Returns an SDP without its SRTP keys (RFC 4568)."""
-    return re.sub(r"inline:[^\s;|]+", "inline:…", sdp)

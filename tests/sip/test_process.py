@@ -10,10 +10,12 @@ import pytest
 from gateway.sip.build import installed
 from gateway.sip.link import LinkError
 from gateway.sip.messages import Drain, Ended, Established, Hangup, Incoming, Media, Refused, Reject, StreamMedia
+from gateway.sip.stack import LINES
 from tests.peers.sip_peer import sdp
 from tests.sip.conftest import RTP_PORT, Start
 
 G729 = "m=audio 4000 RTP/AVP 18\r\n"
+NONSENSE = b"OPTIONS nonsense\r\n\r\n" * 2
 GSM = "m=audio 4000 RTP/AVP 3\r\n"
 FAX = "m=image 4000 udptl t38\r\n"
 SRTP = f"m=audio 4000 RTP/SAVP 8\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{'A' * 40}\r\n"
@@ -294,3 +296,26 @@ async def test_an_answer_of_the_other_address_family_ends_the_call_and_nothing_e
     assert (ended.reason, ended.code) == ("failed", 488)
     assert (await gateway.peer().invite(sdp())).code == 200
     assert gateway.link.restarts == 0
+
+
+async def test_the_log_of_the_stack_is_told_as_far_as_it_is_asked_for(start: Start) -> None:
+    quiet, chatty = await start(), await start(log_level=5)
+    for gateway in (quiet, chatty):
+        gateway.peer().send("OPTIONS")
+    await chatty.wait_for_log("OPTIONS sip:100@127.0.0.1")
+    assert quiet.logged == []
+    quiet.peer().write(NONSENSE)
+    await quiet.wait_for_log("syntax error")
+
+
+async def test_a_flood_of_complaints_is_no_flood_of_lines(start: Start) -> None:
+    gateway = await start()
+    peer = gateway.peer()
+    for _ in range(5 * LINES):
+        peer.write(NONSENSE)
+        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        while not any("more lines in a second" in line.text for line in gateway.logged):
+            peer.write(NONSENSE)
+            await asyncio.sleep(0.2)
+    assert len(gateway.logged) <= 3 * LINES

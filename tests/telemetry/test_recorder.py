@@ -53,6 +53,7 @@ def test_no_secret_is_recorded_and_numbers_only_where_they_may_be() -> None:
         assert "Digest" not in text
         assert "c2VjcmV0" not in text
         assert "pbx" in text
+    assert "key" not in signalled(messages.Pressed(1, "5", 160), Telemetry(log_numbers=True))
 
 
 def test_the_last_hour_forgets_and_gives_quantiles() -> None:
