@@ -44,12 +44,15 @@ class Partial:
         accumulates: True in the first case.
         start: First sample of the utterance, where the engine says so.
         end: One past the last sample that the text covers, likewise.
+        heard: Of text that accumulates: every word before this sample is in it. What the session layer tells always
+            has it, by what the engine says or is known for (``Limits.block_ms``).
     """
 
     text: str
     accumulates: bool
     start: int | None = None
     end: int | None = None
+    heard: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,8 @@ class Limits:
         idle_seconds: The engine ends a session that got nothing for so long.
         message_ms: Audio in one message, where enough is there.
         replay_speed: How many times faster than real time audio may be sent again.
+        block_ms: Of an engine whose text accumulates: audio after each of which it speaks up, whether it found words or
+            not; None where it speaks up at other times.
     """
 
     seconds: float | None = None
@@ -158,6 +163,7 @@ class Limits:
     idle_seconds: float | None = None
     message_ms: int = 100
     replay_speed: float = 4.0
+    block_ms: int | None = None
 
 
 class Listener(Protocol):

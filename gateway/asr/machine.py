@@ -28,6 +28,7 @@ from gateway.asr.engine import (
     Refinement,
 )
 from gateway.asr.gate import Breaker
+from gateway.asr.joining import LONGEST
 from gateway.asr.observer import Observer, Summary
 from gateway.asr.replay import Piece, ReplayBuffer
 from gateway.asr.rollover import Due, due
@@ -37,6 +38,8 @@ from gateway.media.chunks import SAMPLE_RATE
 
 CONGESTION_POLL = 0.05  # seconds
 CATCH_UP = 0.1  # how late a message of a backlog may be without being sent more slowly for ever (seconds)
+# Where words were taken for final too early, so much audio from before is heard again: a word may be cut (seconds).
+LEAD = 1.0
 # After a backlog was given up for lasting too long, so much of it is kept (seconds).
 KEPT_OF_BACKLOG = 2.0
 
@@ -106,7 +109,8 @@ class Machine:
         self._heard_for_nothing = 0  # samples that were sent, and whose words are missing
         self._overlaps = False
         self._wish = 0  # words before this sample are final, says the leg
-        self._answered = 0  # one past the last sample that a session had when it spoke last
+        self._final: list[str] = []  # the last of them
+        self._heard = 0  # one past the last sample of which a session has certainly said all
         self._joint: Joint | None = None  # for sessions that hear audio before the next sample again
         self._joint_until = 0
         self._behind_since = now
@@ -135,14 +139,19 @@ class Machine:
         self._tell_lost()
         self._rearm()
 
-    def settle(self, sample: int) -> None:
-        """Says that all words before a sample of the leg's clock are final: they are never replayed.
+    def settle(self, sample: int, text: str = "") -> None:
+        """Says that all words before a sample of the leg's clock are final: they are never told again.
 
-        It counts as far as the session has spoken up since it got the audio: words that were taken for final because an
-        engine fell silent must be heard again if it had died.
+        Their audio is forgotten as far as the session has certainly heard it. What was taken for final because an
+        engine fell silent is replayed should it have died, and only words that are not among the final ones count.
+
+        Args:
+            sample: One past the last sample of what is final.
+            text: The words that have become final.
         """
         self._wish = max(self._wish, sample)
-        self.buffer.settle(min(self._wish, self._answered))
+        self._final = (self._final + text.split())[-LONGEST:]
+        self._settle()
 
     def finish(self, now: float) -> None:
         """Says that no more audio comes; ``asr_done`` follows within ``finish_seconds``."""
@@ -194,9 +203,6 @@ class Machine:
         if run not in (self._current, self._old, self._ahead):
             return
         run.heard_at, run.quiet = now, 0
-        if run is self._current and run.open and self._old is None:
-            self._answered = max(self._answered, run.got)
-            self.buffer.settle(min(self._wish, self._answered))
         match event:
             case Ready():
                 self._ready(run, now)
@@ -205,6 +211,10 @@ class Machine:
             case Failure():
                 self._lose(run, event, now)
             case _:
+                run.listen(event, now)
+                if run is self._current and self._old is None:
+                    self._heard = max(self._heard, run.heard)
+                    self._settle()
                 self._attempts = 0  # some engines are ready before they have looked at anything
                 if self._old is not None and run is not self._old:
                     run.hold(event)
@@ -212,6 +222,10 @@ class Machine:
                     self._deliver(run, event)
         self._tell_lost()
         self._rearm()
+
+    def _settle(self) -> None:
+        early = self._heard < self._wish
+        self.buffer.settle(self._heard - int(LEAD * SAMPLE_RATE) if early else self._wish)
 
     # opening
 
@@ -274,8 +288,10 @@ class Machine:
     def _announce(self, run: Run, origin: int) -> None:
         """Lets a session speak from now on."""
         run.base = self._finals
-        if origin < self._joint_until:
+        if self._orderly and origin < self._joint_until:
             run.joint = self._joint
+        elif not self._orderly and origin < self._wish:
+            run.joint = Joint(self._final, None)
         self._observer.asr_started(run.engine.name, origin, continues=self._orderly)
         self._orderly = False
         if self._told:
@@ -444,8 +460,9 @@ class Machine:
         if limits.idle_seconds is None:
             return
         period = limits.idle_seconds * 0.5
-        if now - run.last_sent < period:
-            self._timers["idle"] = run.last_sent + period
+        due = run.last_sent + period
+        if now < due:
+            self._timers["idle"] = due
         elif limits.idle is Idle.SILENCE:
             samples = int((now - run.last_sent) * SAMPLE_RATE)
             run.session.silence(samples)
@@ -606,8 +623,9 @@ class Machine:
         run = self._current
         if run is None or not run.ending:
             return
-        if now - run.heard_at < self._patience:
-            self._timers["answer"] = run.heard_at + self._patience
+        due = run.heard_at + self._patience
+        if now < due:
+            self._timers["answer"] = due
             return
         text = f"the engine said nothing for {self._patience:g} s after the end of the audio"
         self._lose(run, Failure("STALLED", text, retryable=True), now)
@@ -639,7 +657,7 @@ class Machine:
         if not self._unaccounted and failure is None:
             seconds = (self.buffer.sent - self._heard_for_nothing) / SAMPLE_RATE + self._gain
         unrecognised = self.buffer.given_up + self._unheard
-        self._observer.asr_done(Summary(self.buffer.sent, unrecognised, seconds, failure))
+        self._observer.asr_done(Summary(self.buffer.sent, self.buffer.skipped, unrecognised, seconds, failure))
 
     # inside
 

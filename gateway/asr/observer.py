@@ -14,12 +14,14 @@ class Summary:
 
     Attributes:
         sent: Samples that were sent, each counted once however often it was replayed.
+        skipped: Samples that were not, because nobody spoke in them and the session was closed meanwhile.
         unrecognised: Samples whose words are missing, as far as the gateway can know.
         recognised_seconds: Seconds accounted for by the engine; None when it gave no account.
         failure: Why recognition ended early; None when it did not.
     """
 
     sent: int
+    skipped: int
     unrecognised: int
     recognised_seconds: float | None
     failure: Failure | None

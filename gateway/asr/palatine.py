@@ -25,6 +25,8 @@ CLOSE_CODES = {
     4002: ("ML_SERVICE_ERROR", True),
     4003: ("UNSUPPORTED_CODEC", False),
 }
+# The server works through so much audio at a time, and speaks up after it.
+BLOCK_MS = 300
 # Of a hold, where sessions are to be closed meanwhile (seconds).
 IDLE_SECONDS = 20.0
 RETRYABLE_ERRORS = {"ML_SERVICE_ERROR", "PROCESSING_ERROR", "INTERNAL_ERROR"}
@@ -52,6 +54,7 @@ class PalatineEngine:
             idle=Idle(settings.idle),
             idle_seconds=IDLE_SECONDS if settings.idle == "close" else None,
             message_ms=settings.message_ms,
+            block_ms=BLOCK_MS,
         )
         self._settings = settings
         self._connect_seconds = connect_seconds

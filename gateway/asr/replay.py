@@ -47,6 +47,7 @@ class ReplayBuffer:
         backlog: Samples in it that the present session does not have yet.
         given_up: Samples whose words are missing: they were dropped before a session settled them.
         sent: Samples that a session got at least once.
+        skipped: Samples that no session got, because nobody spoke in them.
         high: One past the last sample that any session got.
     """
 
@@ -61,6 +62,7 @@ class ReplayBuffer:
         self.backlog = 0
         self.given_up = 0
         self.sent = 0
+        self.skipped = 0
         self.high = 0
 
     @property
@@ -148,7 +150,8 @@ class ReplayBuffer:
     def skim(self, keep: int) -> None:
         """Drops the oldest unsent audio likewise, because nobody speaks in it: no word is missing."""
         while self.backlog > keep:
-            self._remove_unsent()
+            piece = self._remove_unsent()
+            self.skipped += max(0, piece.end - max(piece.first, self.high))
 
     def lost(self) -> list[Stretch]:
         """Returns what was given up since this was last asked, neighbours joined."""

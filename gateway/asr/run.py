@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from gateway.asr.engine import Engine, EngineSession, Final, Partial, Progress, Refinement, Word
+from gateway.asr.hearing import Hearing
 from gateway.asr.joining import LONGEST, strip, strip_timed
 from gateway.asr.positions import PositionMap
 from gateway.asr.rollover import Due
+from gateway.media.chunks import SAMPLE_RATE
 
 Result = Partial | Final | Refinement | Progress
 
@@ -38,6 +40,7 @@ class Run:
         positions: Where its samples are on the leg.
         sent: Samples that it got; announced silence not counted.
         got: One past the last sample of the leg that it got.
+        heard: One past the last sample of the leg of which it has certainly said all.
         last_sent: When it got something (seconds).
         heard_at: When it last said something.
         quiet: Samples of speech that it got since.
@@ -61,6 +64,7 @@ class Run:
     positions: PositionMap = field(default_factory=PositionMap)
     sent: int = 0
     got: int = 0
+    heard: int = 0
     last_sent: float = 0.0
     heard_at: float = 0.0
     quiet: int = 0
@@ -74,8 +78,22 @@ class Run:
     due: Due | None = None
     said: list[str] = field(default_factory=list)
     said_until: int | None = None
+    _hearing: Hearing = field(init=False)
     _stripped: set[int] = field(default_factory=set)
     _final_words: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Knows the engine's habits."""
+        block = self.engine.limits.block_ms
+        self._hearing = Hearing(None if block is None else block * SAMPLE_RATE // 1000)
+
+    def listen(self, result: Result, now: float) -> None:
+        """Notes how far the session is, by its speaking up."""
+        if isinstance(result, Partial) and result.accumulates:
+            length = self.positions.length
+            self.heard = self.positions.leg_end(self._hearing.spoke(length, now, result.heard))
+        else:
+            self.heard = self.got
 
     def hold(self, result: Result) -> None:
         """Keeps a result for later; a partial replaces the one before it, so that what waits stays small."""
@@ -114,7 +132,7 @@ class Run:
             self.said = (self._final_words + words)[-LONGEST:]
         start = None if partial.start is None else self.positions.leg(partial.start)
         end = None if partial.end is None else self.positions.leg_end(partial.end)
-        return Partial(text, partial.accumulates, start, end)
+        return Partial(text, partial.accumulates, start, end, self.heard if partial.accumulates else None)
 
     def _final(self, final: Final) -> Final:
         leg, leg_end = self.positions.leg, self.positions.leg_end

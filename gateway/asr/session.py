@@ -60,9 +60,9 @@ class LegRecognition:
         self._machine.feed(piece if speaking else replace(piece, speech=False), self._loop.time())
         self._arm()
 
-    def settle(self, sample: int) -> None:
-        """Says that all words before a sample of the leg's clock are final: they are never replayed."""
-        self._machine.settle(sample)
+    def settle(self, sample: int, text: str = "") -> None:
+        """Says that all words before a sample of the leg's clock are final, the last of them these."""
+        self._machine.settle(sample, text)
 
     def finish(self) -> None:
         """Says that no more audio comes; ``asr_done`` follows within ``finish_seconds``."""

@@ -234,7 +234,7 @@ class Leg:
         self._engine_locates = not partial.accumulates
         self._owner.leg_lag(None if partial.end is None else max(0, position - partial.end))
         if partial.accumulates:
-            self._tell(self._utterances.text(partial.text, position, now))
+            self._tell(self._utterances.text(partial.text, position, now, partial.heard))
         else:
             self._tell(self._utterances.engine_text(partial, position, now))
 
@@ -259,6 +259,8 @@ class Leg:
     def asr_degraded(self, failure: Failure, *, engine: str, retrying: bool) -> None:
         """The recogniser is gone."""
         self.engine = engine
+        if retrying:
+            self._utterances.interrupt()
         self._owner.leg_degraded(self, failure, retrying=retrying)
 
     def asr_recovered(self, engine: str, lost: int) -> None:
@@ -280,4 +282,4 @@ class Leg:
         for update in updates:
             self._owner.leg_words(self, update)
             if update.change is Change.FINAL:
-                self._recognition.settle(min(self._utterances.settled, self.timeline.duration))
+                self._recognition.settle(min(self._utterances.settled, self.timeline.duration), update.text)

@@ -3,10 +3,10 @@
 The engine says neither where an utterance ends nor when its words were spoken. Both come from the leg's own speech
 activity: an utterance is over when, after it, nobody has spoken for ``pause`` samples and no more text can come for it;
 it reaches from the start of its first stretch of speech to the end of its last one. That no more text can come shows in
-the engine saying the same text again after the pause (it speaks up after each block that it has worked through); only
-where it falls silent does a timer decide. Whatever the engine rewrites later in
-words that were already final goes out as a revision of that utterance, so that the latest revisions of all utterances,
-one after the other, are always exactly the engine's text.
+the engine saying the same text again when it has worked through all of it (it lags behind the audio, and says how far
+it is, or is known to speak up after each block); only where it falls silent does a timer decide. Whatever the engine
+rewrites later in words that were already final goes out as a revision of that utterance, so that the latest revisions
+of all utterances, one after the other, are always exactly the engine's text.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ OLD_WORDS = 2400
 UNHEARD = 4000
 # Stretches of speech that brought no words for so long were no speech (samples).
 STALE = 40000
+# Stretches of speech that are kept while an engine says nothing of them.
+SEGMENTS = 256
+# An engine that goes on saying the same text for so long after a pause is not behind by that much (seconds).
+LONGEST_WAIT = 5.0
 
 
 class Change(Enum):
@@ -83,7 +87,6 @@ class _Cut:
 
     end: int
     since: float
-    resumed: int | None = None  # where speech began again meanwhile
 
 
 @dataclass(slots=True)
@@ -109,6 +112,10 @@ class UtteranceBuilder:
     _count: int = 0
     _revision: int = 0
     _changed: float = 0.0
+    _spoke: float = 0.0
+    _interrupted: bool = False
+    _heard: int = 0
+    _same: int = 0  # up to where it has brought no more words than the tail has
     _appeared: int = 0
     _cut: _Cut | None = None
     _settled: int = 0
@@ -123,8 +130,11 @@ class UtteranceBuilder:
     def speech(self, segment: Segment) -> None:
         """Takes a stretch of speech that has just begun; its end is read from it as it grows."""
         self._segments.append(segment)
-        if self._cut is not None and self._cut.resumed is None:
-            self._cut.resumed = segment.start
+        del self._segments[:-SEGMENTS]
+
+    def interrupt(self) -> None:
+        """The engine is lost: what is open is not final because nothing comes, and will be said again."""
+        self._interrupted = True
 
     def restart(self) -> list[Update]:
         """Begins with a new engine session, which hears everything from ``settled`` on again.
@@ -134,40 +144,45 @@ class UtteranceBuilder:
         """
         shown = bool(self._tail)
         self._finals, self._words, self._ends, self._tail, self._growth = [], [], [], [], []
-        self._cut, self._theirs = None, False
+        self._cut, self._theirs, self._same, self._interrupted = None, False, 0, False
         return [self._partial(self._settled)] if shown else []
 
-    def text(self, full: str, position: int, now: float) -> list[Update]:
+    def text(self, full: str, position: int, now: float, heard: int | None = None) -> list[Update]:
         """Takes the engine's whole text of this session.
 
         Args:
             full: The accumulated text.
             position: Samples of the leg's clock so far.
             now: Seconds on any steady clock.
+            heard: How many of them the engine has worked through; all when None.
 
         Returns:
             What changed.
         """
         words = full.split()
         updates: list[Update] = []
-        cut = self._cut
-        if cut is not None and cut.resumed is not None and position - cut.resumed > OLD_WORDS:
+        self._spoke = now
+        self._heard = heard = position if heard is None else min(heard, position)
+        self._find_cut(position, now)
+        while self._cut is not None and (resumed := self._resumed()) is not None and heard - resumed > OLD_WORDS:
             if self._tail:
-                updates += self._finalise(cut.end)
+                updates += self._finalise(self._cut.end)
             else:  # what was heard before the pause brought no words: a breath, a click
-                self._forget_segments(cut.end)
+                self._forget_segments(self._cut.end)
+            self._find_cut(position, now)
         if words[: len(self._words)] != self._words:
             updates += self._rewrite(words)
         tail = words[len(self._words) :]
         if tail == self._tail:
-            if tail and self._cut is not None:
+            self._same = heard
+            if tail and self._cut is not None and self._confirmed(self._cut):
                 updates += self._finalise(self._cut.end)
             return updates
         if not self._tail:
-            self._appeared = position
-            self._drop_stale(position)
-        self._tail, self._changed = tail, now
-        self._growth.append((position, len(tail)))
+            self._appeared = heard
+            self._drop_stale(heard)
+        self._tail, self._changed, self._same = tail, now, 0
+        self._growth.append((heard, len(tail)))
         updates.append(self._partial(position))
         return updates
 
@@ -221,17 +236,12 @@ class UtteranceBuilder:
         updates: list[Update] = []
         if self._theirs:  # the engine ends its utterances; one ended here would be said again by its final
             return updates
-        last = self._segments[-1] if self._segments else None
-        if self._cut is None:
-            if last is not None and not last.open and position - last.end >= self.pause:
-                self._cut = _Cut(last.end, now)
-            elif last is None and self._tail and position - self._appeared >= self.pause:
-                self._cut = _Cut(position, now)
-            elif self._tail and self._segments and position - self._start(position) >= self.longest:
-                updates += self._cut_long(position)
-        if self._cut is not None and self._tail and now - max(self._cut.since, self._changed) >= self.settle:
+        self._find_cut(position, now)
+        if self._cut is None and self._tail and self._segments and position - self._start(position) >= self.longest:
+            updates += self._cut_long(position)
+        if self._cut is not None and self._tail and self._is_settled(self._cut, now):
             updates += self._finalise(self._cut.end)
-        elif self._cut is not None and not self._tail and position - self._cut.end >= STALE:
+        elif self._cut is not None and not self._tail and self._heard - self._cut.end >= STALE:
             self._forget_segments(self._cut.end)
         return updates
 
@@ -244,6 +254,37 @@ class UtteranceBuilder:
         return self._finalise(max(ends, default=position))
 
     # inside
+
+    def _find_cut(self, position: int, now: float) -> None:
+        """Finds the first pause after the last final."""
+        if self._cut is not None:
+            return
+        for index, segment in enumerate(self._segments):
+            begun = self._segments[index + 1].start if index + 1 < len(self._segments) else position
+            if not segment.open and begun - segment.end >= self.pause:
+                self._cut = _Cut(segment.end, now)
+                return
+        if not self._segments and self._tail and position - self._appeared >= self.pause:
+            self._cut = _Cut(position, now)
+
+    def _resumed(self) -> int | None:
+        """Returns where somebody spoke again after the pause."""
+        cut = self._cut
+        return next((segment.start for segment in self._segments if cut and segment.start >= cut.end), None)
+
+    def _confirmed(self, cut: _Cut) -> bool:
+        """Whether the engine has said the same again when it was past the end."""
+        return self._same - cut.end > OLD_WORDS
+
+    def _is_settled(self, cut: _Cut, now: float) -> bool:
+        """Whether no more text is awaited for what was said before the pause."""
+        if self._interrupted:
+            return False
+        if self._confirmed(cut):
+            return True
+        unchanged = now - max(cut.since, self._changed)
+        behind = self._heard < cut.end and now - self._spoke < self.settle  # it speaks up, and is not there yet
+        return unchanged >= (LONGEST_WAIT if behind else self.settle)
 
     def _cut_long(self, position: int) -> list[Update]:
         """Ends an utterance that has become too long, at its best pause; the words after that open the next one."""
@@ -294,7 +335,7 @@ class UtteranceBuilder:
         self._words += own
         self._ends.append(len(self._words))
         self._growth = [(at, max(count - len(own), 0)) for at, count in self._growth] if rest else []
-        self._tail, self._revision = rest, 0
+        self._tail, self._revision, self._same = rest, 0, 0
         self._forget_segments(end)
         self._settled = max(self._settled, end)
         return [_update(Change.FINAL, utterance)]

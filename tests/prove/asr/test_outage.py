@@ -143,7 +143,12 @@ async def test_five_hundred_legs_lose_their_engine_for_twenty_seconds(tmp_path: 
     figure = f"{len(recovered)}, the last {max(recovered) - back:.1f} s after the engine" if recovered else "0"
     claim(f"{what}: legs that recovered", figure, len(recovered) == LEGS)
     claim(f"{what}: backlog drained after, s", f"{drained - back:.1f}", drained - back <= 30)
-    exact = sum(line.verdict().exact for line in mine)
+    verdicts = [line.verdict() for line in mine]
+    for line, verdict in zip(mine, verdicts, strict=True):
+        if not verdict.exact:
+            texts = [(u.start // 8, u.end // 8, u.text) for _, u in sorted(line.owner.texts.items())]
+            print(verdict, line.owner.failures, line.leg.unrecognised, texts)
+    exact = sum(verdict.exact for verdict in verdicts)
     claim(f"{what}: legs with every word once", exact, exact == LEGS)
     figure = f"{normal:.0f} MB before, {worst:.0f} at most, {held / LEGS / 1000:.0f} KB of audio a leg"
     claim(f"{what}: memory", figure, worst - normal < LEGS * settings.asr.replay_seconds * 8000 / 1e6 * 2)
