@@ -125,6 +125,56 @@ def send(int fd, ports, int packets):
     return sent
 
 
+def speak(int fd, ports, const uint8_t[::1] audio, starts, leads, int packets):
+    """Sends each port of this machine so many A-law packets that say something, one every 20 ms, spread evenly.
+
+    Args:
+        fd: The socket that sends.
+        ports: One of each leg.
+        audio: What each leg says, whole packets; silence before and after it.
+        starts: Packets after which each leg begins to send.
+        leads: Packets of silence before it speaks.
+        packets: How many each leg sends.
+
+    Returns:
+        Packets that the kernel took.
+    """
+    cdef uint8_t data[172]
+    cdef sockaddr_in addresses[4096]
+    cdef int first[4096]
+    cdef int lead[4096]
+    cdef int count = len(ports), leg, turn, seq, place, j, sent = 0, longest = 0, said = audio.shape[0] // 160
+    cdef int64_t start
+    cdef uint32_t ts
+    for leg in range(count):
+        loopback(&addresses[leg], ports[leg])
+        first[leg], lead[leg] = starts[leg], leads[leg]
+        longest = max(longest, first[leg])
+    memset(data, 0, sizeof(data))
+    data[0], data[1] = 0x80, 8
+    with nogil:
+        start = clock_of(CLOCK_MONOTONIC) + 1000000
+        for turn in range(packets + longest):
+            for leg in range(count):
+                if leg % 10 == 0:
+                    sleep_until(start + <int64_t>turn * 20000000 + <int64_t>leg * 20000000 // count)
+                seq = turn - first[leg]
+                if not 0 <= seq < packets:
+                    continue
+                ts = <uint32_t>(seq * 160)
+                data[2], data[3] = (seq >> 8) & 0xFF, seq & 0xFF
+                for j in range(4):
+                    data[4 + j] = <uint8_t>(ts >> (24 - 8 * j))
+                    data[8 + j] = <uint8_t>((leg + 1) >> (24 - 8 * j))
+                place = seq - lead[leg]
+                if 0 <= place < said:
+                    memcpy(data + 12, &audio[place * 160], 160)
+                else:
+                    memset(data + 12, 0xD5, 160)
+                sent += sendto(fd, data, 172, 0, <sockaddr *>&addresses[leg], sizeof(sockaddr_in)) == 172
+    return sent
+
+
 # the second byte of what is sent: payload types that are negotiated, with marker or without, others, and RTCP's
 cdef const char *TYPES = b"\x08\x08\x08\x08\x00\x65\x65\x0d\x08\x12\x48\xc8\x08\x00\x88\x60"
 

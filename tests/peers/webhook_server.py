@@ -1,7 +1,7 @@
 """A webhook consumer in a process of its own that costs little: it answers after a set latency and checks the order.
 
-``python -m tests.peers.webhook_server SECRET LATENCY_SECONDS [PORT]`` prints its port, and at the
-end of its input a summary as JSON.
+``python -m tests.peers.webhook_server SECRET LATENCY_SECONDS [PORT [FILE]]`` prints its port, and at the
+end of its input a summary as JSON. FILE gets the body of each event that completes a call, one line each.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import json
 import re
 import sys
 import time
-from typing import cast
+from pathlib import Path
+from typing import BinaryIO, cast
 
 import uvloop
 
@@ -29,6 +30,7 @@ class Server(asyncio.Protocol):
     verifiers: list[signing.Verifier] = []  # noqa: RUF012
     latency = 0.0
     last: dict[str, int] = {}  # noqa: RUF012 (one process, one consumer)
+    kept: BinaryIO | None = None
     count = duplicates = gaps = forged = open_now = most_open = 0
     first_open: list[int] = []  # noqa: RUF012
 
@@ -70,10 +72,15 @@ class Server(asyncio.Protocol):
         Server.duplicates += seq <= last
         Server.gaps += seq > last + 1
         self.last[call] = max(seq, last)
+        if self.kept is not None and event["type"] == "call.transcript.completed":
+            self.kept.write(body + b"\n")
+            self.kept.flush()
 
 
 async def main() -> None:
     Server.verifiers, Server.latency = [signing.verifier(sys.argv[1])], float(sys.argv[2])
+    if len(sys.argv) > 4:
+        Server.kept = Path(sys.argv[4]).open("wb")
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Server, "127.0.0.1", int(sys.argv[3]) if len(sys.argv) > 3 else 0)
     print(server.sockets[0].getsockname()[1], flush=True)
