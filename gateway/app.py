@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import time
+from math import gcd
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,8 @@ class Gateway:
 
         self._receiver = Receiver(
             tick_ms=settings.media.tick_ms,
-            chunk_ms=min(engine.limits.message_ms for engine in engines),
+            # what all messages are made of, so that each ends when its last packet is there
+            chunk_ms=gcd(*(engine.limits.message_ms for engine in engines)),
             reorder_ms=settings.media.reorder_ms,
             conceal_ms=settings.media.conceal_ms,
             pause_fill_ms=settings.media.pause_fill_ms,

@@ -119,6 +119,7 @@ class Call:
         self._words: dict[tuple[int, int], events.Words] = {}
         self._media: dict[int, events.LegMedia] = {}
         self._labels: dict[str, str] = {}
+        self._info: events.CallInfo | None = None  # the same in all events until a leg or a label comes
         self.log = log.bind(call=self.id)
 
     @property
@@ -152,6 +153,7 @@ class Call:
         self._dialogs.append(events.SipDialog(leg=leg.name, call_id=leg.sip_call_id, from_tag=tags[0], to_tag=tags[1]))
         first = not self.legs
         self.legs.append(leg)
+        self._info = None
         self._up.add(leg.number)
         self.log.info("leg_up", leg=leg.name, codec=leg.codec, sip_call_id=leg.sip_call_id)
         told = self._speakers[leg.number] = _told(speaker)
@@ -179,6 +181,7 @@ class Call:
         labelled = {name: text for name, text in (self._labels | labels).items() if text}
         if labelled != self._labels:
             self._labels = labelled
+            self._info = None
             self._emit(events.CallUpdated(leg=None, change="labelled"))
 
     def hung_up(self, leg: Leg) -> None:
@@ -261,8 +264,7 @@ class Call:
 
     def leg_audio(self, leg: Leg, first: int, payload: bytes, codec: str) -> None:
         """Audio that may be kept."""
-        channel = self.legs.index(leg)
-        if self._recorder is None or channel >= CHANNELS or self._ended:
+        if self._recorder is None or self._ended or (channel := self.legs.index(leg)) >= CHANNELS:
             return
         if self._recording is None:
             try:
@@ -339,12 +341,17 @@ class Call:
         if not isinstance(data, events.TranscriptPartial):
             self._seq += 1
         event = events.Event(
-            id=str(uuid7()), time=wall_clock(time.monotonic_ns()), call=self._info(), seq=self._seq, data=data
+            id=str(uuid7()), time=wall_clock(time.monotonic_ns()), call=self._about(), seq=self._seq, data=data
         )
         self._publish(event)
         return event
 
-    def _info(self) -> events.CallInfo:
+    def _about(self) -> events.CallInfo:
+        if self._info is None:
+            self._info = self._gathered()
+        return self._info
+
+    def _gathered(self) -> events.CallInfo:
         return events.CallInfo(
             id=self.id,
             sip_call_ids=[leg.sip_call_id for leg in self.legs],
@@ -354,7 +361,7 @@ class Call:
             labels=self._labels,
             diverted_from=self._identity.diverted_from,
             user_to_user=self._identity.user_to_user,
-            dialogs=self._dialogs,
+            dialogs=list(self._dialogs),
         )
 
 

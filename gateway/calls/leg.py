@@ -78,6 +78,7 @@ class Leg:
         unrecognised: Stretches whose words are missing: first sample, and one past the last.
         stats: What the receiver counted, once the leg is disconnected.
         level: Loudest 20 ms of the newest chunk, dBov (0 the loudest, -127 silence).
+        heard_at: When the newest packet of its chunks arrived, monotonic seconds; 0 before the first.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Leg:
         self._keys = Keys()
         self.level = SILENT
         self.stats: StreamStats | None = None
+        self.heard_at = 0.0
         self._spoken: deque[Segment] = deque(maxlen=SEGMENTS)
         self._engine_locates = False
         self._activity = SpeechActivity()
@@ -121,6 +123,8 @@ class Leg:
         """Takes the next chunk; after the last one only the recogniser's words are awaited."""
         self.timeline.add(chunk)
         self._last_chunk = time.monotonic()
+        if chunk.arrived_last:
+            self.heard_at = chunk.arrived_last / 1e9
         self.level = -min(chunk.levels, default=-SILENT)
         secret = self._withholding.withheld(chunk)
         if secret:
@@ -142,7 +146,7 @@ class Leg:
         if chunk.last:
             self._activity.pause()
             self._recognition.finish()
-        self.tick()
+        self._tell(self._utterances.tick(self.timeline.duration, self._last_chunk))
 
     def pressed(self, key: str, duration_ms: int) -> None:
         """Takes a key that signalling told of (SIP INFO): it ends about now.
@@ -184,14 +188,14 @@ class Leg:
         self.timeline.hold(held=held, now=time.monotonic_ns())
 
     def tick(self) -> None:
-        """Lets time pass, also where no packet comes."""
-        silent = time.monotonic() - self._last_chunk
-        position = self.timeline.duration
+        """Lets time pass where no packet comes; chunks do so themselves."""
+        now = time.monotonic()
+        silent = now - self._last_chunk
         if silent > WIRE_SILENCE:
             self.level = SILENT
             self._activity.pause()
-            position += int(silent * SAMPLE_RATE)
-        self._tell(self._utterances.tick(position, time.monotonic()))
+            position = self.timeline.duration + int(silent * SAMPLE_RATE)
+            self._tell(self._utterances.tick(position, now))
 
     def abort(self) -> None:
         """Drops the leg at once: the process ends."""

@@ -468,6 +468,9 @@ class Switchboard:
         limit = calls.lost_seconds if lost else calls.rtp_timeout_seconds
         if not limit or stream.leg is None or (stream.leg.held and not lost):
             return False
+        if now - max(stream.leg.heard_at, stream.since) <= limit:
+            return False
+        # packets that no chunk tells of, such as a telephone event that goes on
         heard = self._receiver.stats(stream.number).last_arrival / 1e9
         return now - max(heard, stream.since) > limit
 

@@ -49,6 +49,8 @@ class Figures:
         unsent: Samples that were sent by RTP and not to the recogniser.
         heard: Samples that the recogniser got, less those that were sent by RTP.
         dropped: Chunks that the receiver dropped.
+        waited: Share of the time that the gateway's threads were ready to run while no core was free for them.
+        peers: Share of a core that the other processes of the bench took, and the rest of the machine.
         webhooks: What the consumer counted.
     """
 
@@ -66,6 +68,7 @@ class Figures:
     heard: int
     dropped: float
     webhooks: dict[str, int]
+    waited: float
     peers: dict[str, float] = field(default_factory=dict)
 
 
@@ -217,15 +220,18 @@ async def _legs(setting: Setting, pid: int, sip: int, metrics: int, peers: dict[
         begun = asyncio.get_running_loop().time()
         before, threads = [usage.cpu_seconds(one) for one in pids], usage.thread_seconds(pid)
         others = {name: usage.cpu_seconds(one) for name, one in peers.items()}
+        waited, busy = usage.waited_seconds(pid), usage.busy_seconds()
         first, _ = buckets(metrics)
         profiler = None
         if setting.profile:
-            command = ["py-spy", "record", "-d", str(int(setting.seconds) - 2), "-r", "200", "-o", setting.profile]
-            profiler = subprocess.Popen([*command, "-f", "raw", "-t", "--native", "-p", str(pid)])
+            command = ["py-spy", "record", "-d", str(int(setting.seconds) - 2), "-r", "250", "-o", setting.profile]
+            profiler = subprocess.Popen([*command, "-f", "raw", "-t", "--gil", "-p", str(pid)])
         await asyncio.sleep(setting.seconds)
         after, then = [usage.cpu_seconds(one) for one in pids], usage.thread_seconds(pid)
         seconds = asyncio.get_running_loop().time() - begun
         others = {name: (usage.cpu_seconds(one) - others[name]) / seconds for name, one in peers.items()}
+        waited, busy = (usage.waited_seconds(pid) - waited) / seconds, (usage.busy_seconds() - busy) / seconds
+        strangers = busy - sum(others.values()) - (sum(after) - sum(before)) / seconds
         last, dropped = buckets(metrics)
         full = sum(usage.memory(one) for one in usage.family(pid))
         if profiler is not None:
@@ -256,7 +262,8 @@ async def _legs(setting: Setting, pid: int, sip: int, metrics: int, peers: dict[
         heard=-expected * 160,
         dropped=dropped,
         webhooks={"words": len(said.words)},
-        peers=others,
+        peers=others | {"strangers": strangers},
+        waited=waited,
     )
 
 
@@ -289,6 +296,7 @@ def shown(name: str, found: Figures) -> list[str]:
         f"  CPU-seconds per leg-hour  {found.leg_hour:.2f}  ({shares})",
         f"  packet to write, ms       p50 {found.p50_ms:.1f}  p99 {found.p99_ms:.1f}  "
         f"({found.within_10_ms:.2%} of {found.writes} within 10 ms)",
+        f"  ready, but no core free   {found.waited:.1%} of the time",
         f"  memory per leg            {found.leg_bytes / 1024:.0f} KiB",
         f"  transcripts word for word {found.exact} of {found.legs}; samples not sent {found.unsent}, "
         f"not heard {-found.heard}; chunks dropped {found.dropped:.0f}",

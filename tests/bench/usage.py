@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -27,6 +28,17 @@ def thread_seconds(pid: int) -> dict[str, float]:
         name = (task / "comm").read_text().strip()
         found[name] = found.get(name, 0.0) + int((task / "schedstat").read_text().split()[0]) / 1e9
     return found
+
+
+def waited_seconds(pid: int) -> float:
+    """Returns how long the threads of a process so far were ready to run, and no core was free."""
+    return sum(int((task / "schedstat").read_text().split()[1]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e9
+
+
+def busy_seconds() -> float:
+    """Returns the CPU time that the whole machine has used so far, by its own idle count."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(pid: int) -> int:
