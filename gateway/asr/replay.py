@@ -7,14 +7,13 @@ it; what had to be given up because the buffer was full is counted and named, ne
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Stretch = tuple[int, int]
 """First sample on the leg's clock, and one past the last."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Consecutive audio of a leg.
 
     Attributes:

@@ -52,8 +52,7 @@ class Run:
         finals: How many it gave.
         over: Whether it has said all, while the one before has not.
         due: When it must be replaced.
-        said: Its last words, for the session after it.
-        said_until: One past the last sample of them, where it gave times.
+        said_until: One past the last sample of its last words, where it gave times.
     """
 
     engine: Engine
@@ -76,11 +75,11 @@ class Run:
     finals: int = 0
     over: bool = False
     due: Due | None = None
-    said: list[str] = field(default_factory=list)
     said_until: int | None = None
     _hearing: Hearing = field(init=False)
     _stripped: set[int] = field(default_factory=set)
     _final_words: list[str] = field(default_factory=list)
+    _open: str = ""  # what came after them
 
     def __post_init__(self) -> None:
         """Knows the engine's habits."""
@@ -104,7 +103,8 @@ class Run:
 
     def joint_for_next(self) -> Joint:
         """Returns what a session that overlaps with this one must not say again."""
-        return Joint(self.said, self.said_until)
+        said = self._final_words + self._open.split()
+        return Joint(said[-LONGEST:], self.said_until)
 
     def on_leg(self, result: Result) -> Result | None:
         """Returns a result with positions on the leg's clock, without words said before; None for nothing to tell."""
@@ -121,15 +121,10 @@ class Run:
                 return None if heard is None else Progress(self.positions.leg_end(heard))
 
     def _partial(self, partial: Partial) -> Partial:
-        words = partial.text.split()
         text, joint = partial.text, self.joint
         if joint is not None and (partial.accumulates or not self.finals):
-            words = strip(words, joint.words)
-            text = " ".join(words)
-        if partial.accumulates:
-            self.said = words[-LONGEST:]
-        else:
-            self.said = (self._final_words + words)[-LONGEST:]
+            text = " ".join(strip(text.split(), joint.words))
+        self._open = text  # split only when a next session needs it: a long call's text has thousands of words
         start = None if partial.start is None else self.positions.leg(partial.start)
         end = None if partial.end is None else self.positions.leg_end(partial.end)
         return Partial(text, partial.accumulates, start, end, self.heard if partial.accumulates else None)
@@ -155,7 +150,7 @@ class Run:
                 text = " ".join(said)
                 start = words[0].start if words else start
         self._final_words = (self._final_words + text.split())[-LONGEST:]
-        self.said = list(self._final_words)
+        self._open = ""
         if words:
             self.said_until = words[-1].end
         return Final(text, start, max(start, end), self.base + final.index, tuple(words))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 from gateway.asr.engine import Engine, EngineEvent, EngineSession
@@ -50,14 +49,9 @@ class LegRecognition:
         """Samples that no session has yet."""
         return self._machine.buffer.backlog
 
-    def feed(self, piece: Piece, *, speaking: bool = True) -> None:
-        """Takes the next audio of the leg; written at once when the engine is up to date.
-
-        Args:
-            piece: The audio.
-            speaking: Whether somebody speaks in it, or spoke shortly before.
-        """
-        self._machine.feed(piece if speaking else replace(piece, speech=False), self._loop.time())
+    def feed(self, piece: Piece) -> None:
+        """Takes the next audio of the leg; written at once when the engine is up to date."""
+        self._machine.feed(piece, self._loop.time())
         self._arm()
 
     def settle(self, sample: int, text: str = "") -> None:

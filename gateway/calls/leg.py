@@ -140,7 +140,7 @@ class Leg:
                 self._utterances.speech(segment)
                 self._spoken.append(segment)
             speaking = spoke or self._activity.speaking
-            self._recognition.feed(Piece(first, payload, chunk.arrived_last), speaking=speaking)
+            self._recognition.feed(Piece(first, payload, chunk.arrived_last, speaking))
         elif chunk.samples:
             self._activity.pause()
         if chunk.last:

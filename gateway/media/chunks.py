@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 SAMPLE_RATE = 8000
 
@@ -34,8 +35,7 @@ class Kind(IntEnum):
     """Audio whose words are missing: the recogniser was lost, and the audio could not be kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A stretch of one kind.
 
     Attributes:
@@ -49,8 +49,7 @@ class Span:
     samples: int
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(NamedTuple):
     """The next stretch of a leg, complete and in order.
 
     The chunks of a leg tile its clock: each begins where the one before ended. ``payload`` holds exactly ``samples``

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -41,21 +40,17 @@ class Timeline:
 
     Attributes:
         anchor: Ties the samples to the monotonic clock.
+        duration: Length of the clock so far, in samples.
     """
 
     def __init__(self) -> None:
         self.anchor = Anchor()
         self._spans: list[Span] = []
         self._starts: list[int] = []
-        self._wire: Counter[Kind] = Counter()
+        self.duration = 0
+        self._wire = [0] * len(Kind)
         self._holds: list[tuple[int, int]] = []  # monotonic nanoseconds
         self._held_since: int | None = None
-
-    @property
-    def duration(self) -> int:
-        """Length of the clock so far, in samples."""
-        last = self._spans[-1] if self._spans else None
-        return last.first + last.samples if last else 0
 
     def wire(self, *kinds: Kind) -> int:
         """Returns how many samples came as these kinds, whatever they were marked as afterwards."""
@@ -77,16 +72,20 @@ class Timeline:
         Raises:
             TimelineError: The chunk, or a span in it, leaves a gap or overlaps what is there.
         """
+        received = 0
         for span in chunk.spans:
-            if span.first != self.duration or span.samples <= 0:
-                raise TimelineError(f"a span of {span.samples} at {span.first} cannot follow {self.duration} samples")
-            self._wire[span.kind] += span.samples
+            kind, first, samples = span
+            if first != self.duration or samples <= 0:
+                raise TimelineError(f"a span of {samples} at {first} cannot follow {self.duration} samples")
+            self._wire[kind] += samples
+            self.duration = first + samples
+            if kind is Kind.RECEIVED:
+                received = self.duration
             self._append(span)
         if self.duration != chunk.first + chunk.samples:
             raise TimelineError(f"the spans end at {self.duration}, their chunk at {chunk.first + chunk.samples}")
         if chunk.arrived_last:
-            received = [span for span in chunk.spans if span.kind is Kind.RECEIVED]
-            self.anchor.arrived(received[-1].first + received[-1].samples, chunk.arrived_last)
+            self.anchor.arrived(received, chunk.arrived_last)
         if self._holds or self._held_since is not None:
             for span in chunk.spans:
                 if span.kind is Kind.PAUSE:
@@ -142,8 +141,8 @@ class Timeline:
             if span.first != at or span.samples <= 0:
                 raise TimelineError(f"a span of {span.samples} at {span.first} follows {at} samples")
             at += span.samples
-        if at != sum(self._wire.values()):
-            raise TimelineError(f"the spans hold {at} samples, {sum(self._wire.values())} came")
+        if at != sum(self._wire):
+            raise TimelineError(f"the spans hold {at} samples, {sum(self._wire)} came")
 
     def monotonic_ns(self, sample: int) -> int | None:
         """Returns when a sample was due on the monotonic clock, in nanoseconds; None before the first packet."""

@@ -3,8 +3,9 @@
     python tests/bench/asr.py --legs 1000 --seconds 60
 
 ``asr-gateway run`` as an administrator runs it, everything on; the legs, ``fake-asr`` and the webhook consumer are
-processes of their own on another core. Prints the CPU time of all the gateway's processes for an hour of a leg, the time from a
-packet to the write that hands it to the recogniser, memory, and what was lost.
+processes of their own on another core. Prints the CPU time of all the gateway's processes for an hour of a leg, the
+time from a packet to the write that hands it to the recogniser, memory, and what was lost. ``--profile FILE`` needs
+py-spy.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench import usage
 from tests.bench.legs import CYCLE, Legs, elsewhere, speech
 from tests.peers.certificates import Authority
 from tests.peers.gateway import SECRET, free_port
 
+ROOT = Path(__file__).resolve().parents[2]
 WARM = 12.0  # seconds from the first packet to the measurement: every leg has begun to speak
 WRITE = "asr_gateway_packet_to_asr_write_seconds"
 
@@ -151,7 +152,7 @@ def quantile(counts: list[tuple[float, float]], share: float) -> float:
 @contextmanager
 def process(*command: object, **options: object) -> Iterator[subprocess.Popen[bytes]]:
     """Runs one of the peers, on the last core."""
-    started = subprocess.Popen([str(word) for word in command], preexec_fn=elsewhere, **options)  # type: ignore[call-overload] # noqa: PLW1509
+    started = subprocess.Popen([str(word) for word in command], preexec_fn=elsewhere, **options)  # type: ignore[call-overload]
     try:
         yield started
     finally:
@@ -160,10 +161,21 @@ def process(*command: object, **options: object) -> Iterator[subprocess.Popen[by
         started.wait(20)
 
 
+def in_file(path: Path, pattern: str) -> re.Match[str] | None:
+    """Looks for a text in a file that may not be there yet."""
+    return re.search(pattern, path.read_text()) if path.exists() else None
+
+
+def profile(pid: int, setting: Setting) -> subprocess.Popen[bytes]:
+    """Writes what a process does, by its stacks."""
+    command = ["py-spy", "record", "-d", str(int(setting.seconds) - 2), "-r", "250", "-o", setting.profile]
+    return subprocess.Popen([*command, "-f", "raw", "-p", str(pid)])
+
+
 async def until(path: Path, pattern: str, seconds: float = 30.0) -> re.Match[str]:
     """Waits for a text in a file."""
     async with asyncio.timeout(seconds):
-        while not (found := re.search(pattern, path.read_text() if path.exists() else "")):
+        while not (found := in_file(path, pattern)):  # noqa: ASYNC110 (another process writes it)
             await asyncio.sleep(0.1)
     return found
 
@@ -190,7 +202,9 @@ async def measure(setting: Setting, folder: Path) -> Figures:
         url = (await until(folder / "fake", r"ready at (\S+)"))[1]
         hook = (await until(folder / "hooks", r"(\d+)\n"))[1]
         config, sip, metrics = configuration(folder, setting, url, f"http://127.0.0.1:{hook}/")
-        run = subprocess.Popen([python, "-m", module, "run", "--config", str(config)], stderr=log, env=environment)
+        run = subprocess.Popen(  # noqa: ASYNC220
+            [python, "-m", module, "run", "--config", str(config)], stderr=log, env=environment
+        )
         try:
             await until(folder / "log", '"listening"')
             peers = {"fake": fake.pid, "consumer": consumer.pid}
@@ -222,10 +236,7 @@ async def _legs(setting: Setting, pid: int, sip: int, metrics: int, peers: dict[
         others = {name: usage.cpu_seconds(one) for name, one in peers.items()}
         waited, busy = usage.waited_seconds(pid), usage.busy_seconds()
         first, _ = buckets(metrics)
-        profiler = None
-        if setting.profile:
-            command = ["py-spy", "record", "-d", str(int(setting.seconds) - 2), "-r", "250", "-o", setting.profile]
-            profiler = subprocess.Popen([*command, "-f", "raw", "-t", "--gil", "-p", str(pid)])
+        profiler = profile(pid, setting) if setting.profile else None
         await asyncio.sleep(setting.seconds)
         after, then = [usage.cpu_seconds(one) for one in pids], usage.thread_seconds(pid)
         seconds = asyncio.get_running_loop().time() - begun

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import sys
 import time
@@ -79,8 +80,6 @@ class Server(asyncio.Protocol):
 
 async def main() -> None:
     Server.verifiers, Server.latency = [signing.verifier(sys.argv[1])], float(sys.argv[2])
-    if len(sys.argv) > 4:
-        Server.kept = Path(sys.argv[4]).open("wb")
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Server, "127.0.0.1", int(sys.argv[3]) if len(sys.argv) > 3 else 0)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -90,4 +89,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    with Path(sys.argv[4] if len(sys.argv) > 4 else os.devnull).open("wb") as Server.kept:
+        uvloop.run(main())
