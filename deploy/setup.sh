@@ -26,7 +26,7 @@ if [ "$what" = test ]; then
     # collector of HEP3, and what pjsua2 is built with
     packages=(sip-tester baresip-core openssl nats-server chromium fonts-dejavu-core systemd sngrep)
     packages+=(asterisk-core-sounds-en asterisk-core-sounds-en-wav asterisk-core-sounds-ru asterisk-core-sounds-ru-wav)
-    packages+=(swig make g++ xz-utils libsrtp2-dev libssl-dev uuid-dev)
+    packages+=(swig make g++ patch xz-utils libsrtp2-dev libssl-dev uuid-dev)
     # the consumers of the docs run in JavaScript, too
     command -v node >/dev/null || packages+=(nodejs)
     command -v npm >/dev/null || packages+=(npm)

@@ -32,7 +32,7 @@ from gateway.sip.secrets import without_numbers
 from gateway.sip.settings import Peer, Registration
 from gateway.telemetry.homer import HomerExport
 from gateway.telemetry.latency import PACKET_TO_WRITE, PARTIAL_LAG
-from gateway.telemetry.metrics import DeliveryMetrics, Metrics
+from gateway.telemetry.metrics import SHED, DeliveryMetrics, Metrics
 from gateway.telemetry.pulse import Pulse
 from gateway.telemetry.systemd import Notifier
 from gateway.telemetry.trace import signalled, told
@@ -162,6 +162,12 @@ class Gateway:
         )
         self._systemd.status(self._summary())
         self._systemd.ready()
+        if self.ready.build != "work":
+            log.warning(
+                "no_gate",
+                text="this pjsua2 answers OPTIONS to anybody, parses strangers' calls before it refuses them, and "
+                "limits no rate: let only your PBX reach sip.listen, or build the one for work with `make pjsip`",
+            )
         if self.ready.capacity < settings.sip.max_calls:
             log.warning(
                 "few_calls",
@@ -283,6 +289,7 @@ class Gateway:
             min_session_seconds=sip.min_session_seconds,
             nameservers=list(sip.nameservers),
             wire=self._homer is not None and "sip" in self._settings.telemetry.homer.export,
+            defence=sip.defence.model_dump(),
         )
 
     def _on_signalling(self, message: messages.Message) -> None:
@@ -293,6 +300,13 @@ class Gateway:
             case messages.Registered(name, registrar, code, text, expires):
                 note = log.info if code // 100 == 2 else log.warning
                 note("registration", name=name, registrar=registrar, code=code, text=text, expires=expires)
+            case messages.Offence(peer, cause, count, agent):
+                # fail2ban reads this line: see deploy/fail2ban
+                log.warning("sip_offence", text=f"peer={peer} cause={cause} count={count} agent={agent or '-'}")
+            case messages.Kept(counts):
+                self._metrics.sip_kept(counts)
+                for cause in SHED & counts.keys():
+                    log.warning("calls_shed", cause=cause, count=counts[cause])
             case messages.Ready():
                 log.info("signalling_up", listening=message.listening)
                 self._control.listening = message.listening

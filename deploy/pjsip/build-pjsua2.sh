@@ -6,7 +6,7 @@
 # with every change to what is built. About 4 minutes on 2 cores. PJPROJECT_TARBALL: see get-pjproject.sh.
 set -euo pipefail
 
-REVISION=4
+REVISION=5
 CALLS=2048
 
 fail() {
@@ -27,6 +27,7 @@ check_tools() {
   command -v make >/dev/null || missing+=(make)
   command -v xz >/dev/null || missing+=(xz-utils)
   command -v g++ >/dev/null || missing+=(g++)
+  command -v patch >/dev/null || missing+=(patch)
   [ -e /usr/include/srtp2/srtp.h ] || missing+=(libsrtp2-dev)
   [ -e /usr/include/openssl/ssl.h ] || missing+=(libssl-dev)
   [ -e /usr/include/uuid/uuid.h ] || missing+=(uuid-dev)
@@ -71,7 +72,7 @@ C
 
 mend() {
   # A re-INVITE without labels after a SIPREC INVITE with them ends the process: label_attr is null there.
-  local media=pjsip/src/pjsua-lib/pjsua_media.c core=pjsip/src/pjsua-lib/pjsua_core.c
+  local media=pjsip/src/pjsua-lib/pjsua_media.c
   sed -i 's/^\( *\)\(m->attr\[m->attr_count++\] = pjmedia_sdp_attr_create_label(pool,\)/\1if (label_attr) \2/' "$media"
   grep -q 'if (label_attr)' "$media" || fail "pjproject changed where labels are written; look at $media and mend() here"
   # With SIPREC optional, pjsua answers 400 to recording clients whose streams bear no label or that send no metadata.
@@ -85,10 +86,6 @@ mend() {
   sed -i '/^static void inv_respond_incoming_update/,/^}/s/if (rdata->msg_info.msg->body == NULL)/if (!rdata->msg_info.msg->body || !pjsip_rdata_get_sdp_info(rdata)->body.ptr)/' "$invite"
   grep -q 'if (!rdata->msg_info.msg->body || !pjsip_rdata' "$invite" ||
     fail "pjproject changed where UPDATE is answered; look at $invite and mend() here"
-  # pjsua answers OPTIONS with 200 whatever the application wants; a gateway that drains says 503.
-  sed -i '/^static pj_bool_t options_on_rx_request/,/^}/s/\(create_response(pjsua_var.endpt, rdata,\) 200,/\1 getenv("PJSUA_DRAINING") ? 503 : 200,/' "$core"
-  grep -q 'getenv("PJSUA_DRAINING")' "$core" || fail "pjproject changed where OPTIONS is answered; look at $core and mend() here"
-  sed -i '1i #include <stdlib.h>' "$core"
   # pjsua takes keys in INFO apart by itself, reading beyond a body that does not end in zero, knows one of the two types,
   # and leaves the rest to a 500. The gateway reads them; here every INFO is answered (RFC 6086, section 4.2.2).
   local call=pjsip/src/pjsua-lib/pjsua_call.c
@@ -105,6 +102,13 @@ mend() {
   grep -q 'known ? 200 : 415' "$call" || fail "pjproject changed where INFO is answered; look at $call and mend() here"
 }
 
+# Puts gate/ into pjsip, where it is asked before a message is parsed and before a connection is taken.
+guard() {
+  cp "$here"/gate/*.c pjsip/src/pjsip/
+  cp "$here"/gate/*.h pjsip/include/
+  patch -p1 --fuzz=2 <"$here/gate/hooks.patch" || fail "pjproject changed where gate/hooks.patch goes; make that patch anew"
+}
+
 build() {
   local log status
   work=$(mktemp -d) # not local: the trap needs it
@@ -118,6 +122,7 @@ build() {
     cd "$work/pjproject"
     configure
     mend
+    guard
     make -j"$(nproc)" lib
     cd pjsip-apps/src/swig/python
     sed -i "s/version=pj_version/version=pj_version + \"+gateway$REVISION.calls$CALLS\"/" setup.py

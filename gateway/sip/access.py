@@ -24,6 +24,7 @@ class Peer:
         password: With this password.
         srtp: As in ``Terms``.
         direction: ``sendrecv`` for peers that hang up without RTP from us.
+        max_calls: Its dialogs at once; 0 for no limit of its own.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Peer:
     password: str = ""
     srtp: Literal["off", "optional", "required"] = "off"
     direction: Literal["recvonly", "sendrecv"] = "recvonly"
+    max_calls: int = 0
 
     @property
     def terms(self) -> Terms:

@@ -17,6 +17,9 @@ class AccountOwner(Owner, Protocol):
     def incoming(self, account: GatewayAccount, call_id: int, rdata: Any) -> None:
         """Takes an INVITE."""
 
+    def registered(self) -> None:
+        """Takes note that a registrar has accepted a registration."""
+
     def later(self, seconds: float, action: Callable[[], None]) -> None:
         """Has something done outside of the stack's callbacks."""
 

@@ -21,10 +21,12 @@ class Admitted:
     Attributes:
         peer: Name of the peer or the registration.
         terms: What it is answered.
+        max_calls: Its dialogs at once; 0 for no limit of its own.
     """
 
     peer: str
     terms: Terms
+    max_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Admission:
 
         verdict = self._access.judge(source, subjects, proves if credentials else None)
         if verdict.peer is not None:
-            return Admitted(verdict.peer.name, verdict.peer.terms)
+            return Admitted(verdict.peer.name, verdict.peer.terms, verdict.peer.max_calls)
         address = address_of(source)
         senders = [registered for registered in self._registrations if registered.sent_by(address)]
         if senders:

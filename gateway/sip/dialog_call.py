@@ -25,12 +25,14 @@ class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
 
     Attributes:
         told: The gateway knows of it; what we refuse by ourselves it hears of by ``Refused`` alone.
+        peer: Whose it is; empty until that is known.
     """
 
     def __init__(self, agent: CallOwner, account: Any, call_id: int, dialog: Dialog, offer: str) -> None:
         super().__init__(account, call_id)
         self.offer = offer
         self.told = False
+        self.peer = ""
         self.agent = agent
         self.dialog = dialog
 

@@ -273,6 +273,38 @@ class Refused(Message):
 
 @message
 @dataclass(frozen=True, slots=True)
+class Offence(Message):
+    """Somebody does what no peer does. Each source is told at once, then every ten seconds at most.
+
+    Attributes:
+        peer: Where it came from, ``address:port``.
+        cause: ``unauthorized`` and ``unknown_peer`` as in ``Refused``, or why the gate dropped it: ``stranger``,
+            ``scanner``, ``malformed``, ``flood``, ``blocked``, ``unasked``, ``connection``.
+        count: How often since it was told last.
+        agent: Its User-Agent, of letters, digits and ``-._/`` alone; empty where it gave none.
+    """
+
+    peer: str
+    cause: str
+    count: int
+    agent: str = ""
+
+
+@message
+@dataclass(frozen=True, slots=True)
+class Kept(Message):
+    """What the gate kept out since it was told last.
+
+    Attributes:
+        counts: Messages by cause: those of ``Offence``, and of new calls that got 503 ``draining``, ``full``, ``rate``
+            and ``busy``.
+    """
+
+    counts: dict[str, int]
+
+
+@message
+@dataclass(frozen=True, slots=True)
 class Registered(Message):
     """How a registration stands.
 
@@ -453,7 +485,7 @@ class Setup(Message):
     Attributes:
         listen: Addresses as ``udp:0.0.0.0:5060``.
         advertise: Address for Contact and Via where it differs from the bound one; empty for none.
-        peers: Who is answered, as the fields of ``gateway.sip.access.Peer``; others get 403.
+        peers: Who is answered, as the fields of ``gateway.sip.access.Peer``.
         max_calls: Dialogs at once; beyond, 503.
         retry_after: Seconds that a 503 names.
         user_agent: The User-Agent and Server header.
@@ -465,6 +497,7 @@ class Setup(Message):
         min_session_seconds: The least that we grant.
         nameservers: Numeric addresses; none for the system's resolver, which is waited for.
         wire: Whether every SIP message is told as ``Wire``.
+        defence: What is held against others, as the fields of ``gateway.sip.defence.Rules``.
     """
 
     listen: list[str]
@@ -481,3 +514,4 @@ class Setup(Message):
     min_session_seconds: int = 90
     nameservers: list[str] = field(default_factory=list)
     wire: bool = False
+    defence: dict[str, Any] = field(default_factory=dict)

@@ -14,15 +14,19 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gateway.sip.access import Peer
 from gateway.sip.account import GatewayAccount, account_config, described
-from gateway.sip.admission import Admission, Refusal
+from gateway.sip.admission import Admission, Admitted, Refusal
 from gateway.sip.build import BuildError, installed
+from gateway.sip.defence import Rules, openness
 from gateway.sip.dialog import Dialog
 from gateway.sip.dialog_call import DialogCall
+from gateway.sip.gate import Gate
 from gateway.sip.messages import (
     Accept,
     Drain,
@@ -30,6 +34,7 @@ from gateway.sip.messages import (
     Hangup,
     Message,
     MessageError,
+    Offence,
     Ping,
     Pong,
     Ready,
@@ -82,9 +87,11 @@ class Agent:
     Attributes:
         closed: The gateway is gone.
         transports: Where it listens; there once ``start`` has returned.
+        gate: Who is let in; there likewise.
     """
 
     transports: Transports
+    gate: Gate
 
     def __init__(self, pipe: Pipe, first: int) -> None:
         """Prepares; nothing is started.
@@ -101,6 +108,7 @@ class Agent:
         self._admission = Admission(self._setup)
         self._timers: list[tuple[float, Callable[[], None]]] = []
         self._calls: dict[int, DialogCall] = {}
+        self._of_peer: Counter[str] = Counter()
         self._over: list[DialogCall] = []
         self._retry_after = 0
         self._stopping = False
@@ -130,8 +138,11 @@ class Agent:
 
     def forget(self, call: DialogCall) -> None:
         """Lets go of a call; its object lives until its callback has returned."""
-        self._calls.pop(call.dialog.number, None)
+        if self._calls.pop(call.dialog.number, None) is not None and call.peer:
+            self._of_peer[call.peer] -= 1
         self._over.append(call)
+        self.gate.unpin(call.dialog.number)
+        self._weigh()
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
         """Has something done outside of the stack's callbacks."""
@@ -148,20 +159,31 @@ class Agent:
         if isinstance(verdict, Refusal):
             if verdict.cause:
                 self.send(Refused(verdict.code, verdict.cause, source))
+                self.send(Offence(source, verdict.cause, 1))
+            if verdict.cause == "unauthorized":
+                self.gate.failed(source)
             call.dialog.ask("refused")
             self._refuse(call, verdict.code, more=verdict.headers)
             return
-        call.dialog.terms, call.dialog.recording = verdict.terms, is_recording(request)
-        if (refusal := self._refusal(request, call.dialog)) is not None:
+        self.gate.proved(source)
+        self._of_peer[verdict.peer] += 1
+        call.peer, call.dialog.terms, call.dialog.recording = verdict.peer, verdict.terms, is_recording(request)
+        if (refusal := self._refusal(request, call.dialog, verdict)) is not None:
             code, cause = refusal
             call.dialog.ask("refused")
             self.send(Refused(code, cause, source))
             self._refuse(call, code, self._retry_after or self._setup.retry_after if code == 503 else 0)
             return
         call.told = True
+        self.gate.pin(call.dialog.number, request.first("call-id"))
+        self._weigh()
         self.send(described(call.dialog, request, rdata, offer, verdict.peer))
         if "100rel" in ",".join(request.headers.get("require", [])).lower():
             call.answer(operation(180))  # a caller that insists on PRACK gets something to acknowledge (RFC 3262)
+
+    def registered(self) -> None:
+        """Lets in the registrars that hold a registration: calls come from there."""
+        self.gate.let_in(account.source for account in self._registrations)
 
     def stack_refused(self, code: int, source: str) -> None:
         """Tells the gateway of an INVITE that the stack refused."""
@@ -185,11 +207,14 @@ class Agent:
             raise StartError("pjsua2 is installed and does not import; build it anew: make pjsip")
         self._setup = self._first()
         self._admission = Admission(self._setup, self._registrations)
+        peers = openness(Peer(**peer) for peer in self._setup.peers)
+        self.gate = Gate(Rules(**self._setup.defence), peers, self._setup.retry_after)
         self._endpoint = GatewayEndpoint(self)
         self._endpoint.libCreate()
         self._writer = StackWriter(self, self._setup)
         self._endpoint.libInit(endpoint_config(self._setup, build.capacity, self._writer))
         self._endpoint.audDevManager().setNoDev()
+        self.gate.start()
         self.transports = Transports(self._endpoint, self._setup.advertise, self._setup.tls, build.name)
         listening = [self.transports.listen(address) for address in self._setup.listen]
         self._endpoint.libStart()
@@ -229,6 +254,8 @@ class Agent:
         if self._timers:
             self._due(time.monotonic())
         try:
+            for news in self.gate.news(time.monotonic()):
+                self.send(news)
             self._pipe.flush()
             for message in self._pipe.receive():
                 self._command(message)
@@ -256,7 +283,7 @@ class Agent:
                 self._retry_after = seconds
                 for account in self._registrations:
                     account.leave()
-                os.environ["PJSUA_DRAINING"] = "1"  # the build for work answers OPTIONS by this, the trial build cannot
+                self.gate.drain(seconds)
             case Accept() | Spare() | Reject() | Hangup():
                 # a dialog that ended while the command was on its way is no fault
                 if call := self._calls.get(message.dialog):
@@ -310,11 +337,17 @@ class Agent:
         else:
             self.send(Reloaded(""))
 
-    def _refusal(self, request: Request, dialog: Dialog) -> tuple[int, str] | None:
+    def _weigh(self) -> None:
+        """Tells the gate whether a further call is taken."""
+        self.gate.load(full=len(self._calls) >= self._setup.max_calls)
+
+    def _refusal(self, request: Request, dialog: Dialog, peer: Admitted) -> tuple[int, str] | None:
         if self._retry_after:
             return 503, "draining"
         if len(self._calls) > self._setup.max_calls:
             return 503, "full"
+        if peer.max_calls and self._of_peer[peer.peer] > peer.max_calls:
+            return 503, "peer_full"
         if offer := request.sdp:
             try:
                 dialog.check(offer)

@@ -62,6 +62,7 @@ class RegisteredAccount(GatewayAccount):
         registration: What it registers.
         registrar: The URI that is in use.
         holds: Whether the registrar has accepted it.
+        source: The address of the registrar that did, once one has.
     """
 
     def __init__(self, agent: AccountOwner, registration: Registration, setup: Setup) -> None:
@@ -69,7 +70,7 @@ class RegisteredAccount(GatewayAccount):
         self.registration = registration
         self.registrar = registration.registrars[0]
         self.holds = False
-        self._source: object = None
+        self.source: object = None
         self._leaving = False
         self._turn = 0
         self._setup = setup
@@ -80,7 +81,7 @@ class RegisteredAccount(GatewayAccount):
 
     def sent_by(self, address: object) -> bool:
         """Tells whether an address is that of the registrar that holds the registration: calls come from there."""
-        return address is not None and address == self._source
+        return address is not None and address == self.source
 
     def leave(self) -> None:
         """Unregisters, once."""
@@ -93,7 +94,8 @@ class RegisteredAccount(GatewayAccount):
         """A REGISTER was answered, or not."""
         self.holds = prm.code // 100 == 2 and prm.expiration > 0
         if self.holds:
-            self._source = address_of(prm.rdata.srcAddress)
+            self.source = address_of(prm.rdata.srcAddress)
+            self.agent.registered()
         registered = Registered(
             self.registration.name, self.registrar, prm.code, clean(prm.reason), prm.expiration if self.holds else 0
         )

@@ -8,9 +8,11 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from gateway.addresses import Network, SipAddress, numeric
 from gateway.section import Section
+from gateway.sip.defence import Rules
 
 Srtp = Literal["off", "optional", "required"]
 Direction = Literal["recvonly", "sendrecv"]
+RULES = Rules()
 
 
 class Peer(Section):
@@ -24,6 +26,7 @@ class Peer(Section):
         password: With this password.
         srtp: Encrypted RTP with keys in the SDP (RTP/SAVP): refused, taken, or insisted on.
         direction: ``sendrecv`` for a PBX that hangs up when it gets no RTP back: it is sent silence.
+        max_calls: Its dialogs at once; beyond, 503. 0 for no limit of its own.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Peer(Section):
     password: SecretStr = SecretStr("")
     srtp: Srtp = "off"
     direction: Direction = "recvonly"
+    max_calls: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _can_be_known(self) -> Peer:
@@ -82,6 +86,35 @@ class Tls(Section):
     ca: str = ""
 
 
+class Defence(Section):
+    """What is held against those who are no peers, before their messages are parsed. Needs the pjsua2 for work.
+
+    Who is known calls from a peer's networks, or proved within the last hour who it is, by credentials or certificate.
+
+    Attributes:
+        strangers: What becomes of requests from where no peer may call: `silent` drops them, `refuse` answers 403 to
+            all of them alike, over UDP. Connections are closed either way.
+        scanners: What the User-Agent of scanners begins with; their messages are dropped wherever they come from.
+        messages_per_second: Messages of one address that is not known; beyond, they are dropped. Twice as many at once.
+        unknown_messages_per_second: Messages of all addresses together that are not known.
+        peer_messages_per_second: Messages of one known address.
+        calls_per_second: New calls of all peers together; beyond, 503 with Retry-After.
+        failed_logins: Wrong credentials within `block_seconds` after which an address is dropped; 0 for never.
+        block_seconds: For how long.
+    """
+
+    strangers: Literal["silent", "refuse"] = RULES.strangers
+    scanners: Annotated[list[Annotated[str, Field(min_length=1, max_length=47)]], Field(max_length=64)] = list(
+        RULES.scanners
+    )
+    messages_per_second: Annotated[int, Field(ge=1, le=100_000)] = RULES.messages_per_second
+    unknown_messages_per_second: Annotated[int, Field(ge=1, le=100_000)] = RULES.unknown_messages_per_second
+    peer_messages_per_second: Annotated[int, Field(ge=1, le=100_000)] = RULES.peer_messages_per_second
+    calls_per_second: Annotated[int, Field(ge=1, le=100_000)] = RULES.calls_per_second
+    failed_logins: Annotated[int, Field(ge=0)] = RULES.failed_logins
+    block_seconds: Annotated[int, Field(ge=1, le=86400)] = RULES.block_seconds
+
+
 class Sip(Section):
     """Signalling.
 
@@ -90,7 +123,8 @@ class Sip(Section):
         advertise: Address that peers reach us at, where it differs from the one bound (NAT).
         tls: Certificates, read anew at SIGHUP.
         realm: Of digest authentication.
-        peers: Who may call; everybody else gets 403.
+        peers: Who may call.
+        defence: What is held against everybody else.
         registrations: Where the gateway registers as an extension.
         session_seconds: How often a session is refreshed at the least (RFC 4028).
         min_session_seconds: The least of it that a peer may ask for; less gets 422.
@@ -107,6 +141,7 @@ class Sip(Section):
     tls: Tls = Tls()
     realm: str = "asr-gateway"
     peers: list[Peer] = [Peer(name="this machine", networks=["127.0.0.0/8", "::1/128"])]  # type: ignore[list-item]
+    defence: Defence = Defence()
     registrations: Annotated[list[Registration], Field(max_length=60)] = []
     session_seconds: Annotated[int, Field(ge=90)] = 1800
     min_session_seconds: Annotated[int, Field(ge=90)] = 90

@@ -20,6 +20,8 @@ from gateway.telemetry.pulse import Pulse
 
 # Audio that was written later than this after its packet names its call (seconds).
 LATE_WRITE = 0.02
+SHED = frozenset(("draining", "full", "rate", "busy"))
+"""Causes for which new calls get 503; others are dropped."""
 
 
 class Metrics:
@@ -28,6 +30,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._refused = self._counter("calls_refused", "INVITEs refused, by cause", "cause")
+        self._dropped_sip = self._counter("sip_dropped_messages", "SIP messages dropped unparsed, by cause", "cause")
         self._legs_total = self._counter("legs_answered", "Legs answered")
         self._legs_ended = self._counter("legs_ended", "Legs that ended, by reason", "reason")
         self._signalling_lost = self._counter("signalling_restarts", "Times that the signalling process was lost")
@@ -144,6 +147,12 @@ class Metrics:
     def call_refused(self, cause: str) -> None:
         """An INVITE was refused."""
         self._bound(self._refused, cause).inc()
+
+    def sip_kept(self, counts: Mapping[str, int]) -> None:
+        """So many SIP messages were kept out, by cause; of those, new calls were answered with 503."""
+        for cause, count in counts.items():
+            metric = self._refused if cause in SHED else self._dropped_sip
+            self._bound(metric, cause).inc(count)
 
     def leg_up(self) -> None:
         """A leg was answered."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -156,13 +157,14 @@ async def test_an_invite_that_cannot_be_answered(
 
 
 async def test_an_unknown_peer(tmp_path: Path, claim: Claim) -> None:
-    async with GatewayProcess(tmp_path, networks='["127.0.0.1/32"]') as gateway:
+    settings = '[sip.defence]\nstrangers = "refuse"\n'
+    async with GatewayProcess(tmp_path, networks='["127.0.0.1/32"]', settings=settings) as gateway:
         status = await invite(gateway, sdp(), address="127.0.0.2")
         claim("an INVITE from an unknown peer is answered", status, status == 403)
         works = await the_next_call_works(gateway)
         claim("an unknown peer: the next call of a known one works", works, works)
-        (refused,) = [line for line in gateway.log if line["event"] == "call_refused"]
-        assert (refused["cause"], refused["source"].partition(":")[0]) == ("unknown_peer", "127.0.0.2")
+        (told,) = [line["text"] for line in gateway.log if line["event"] == "sip_offence"]
+        assert re.fullmatch(r"peer=127\.0\.0\.2:\d+ cause=(stranger|unknown_peer) count=1 agent=-", told)
 
 
 async def test_a_full_gateway(tmp_path: Path, claim: Claim) -> None:
