@@ -1,24 +1,25 @@
 # One leg's clock: what each sample of it was, cut into chunks as it goes on.
 
 cdef struct Clock:
-    Queue *out
-    int64_t leg
-    int chunk            # samples; chunks end at multiples of it
-    int conceal          # samples of loss that repeat-and-fade covers
-    int quiet_limit      # samples of silence in one run that are streamed as bytes
-    int codec            # of the bytes in the buffer
+    # what every packet touches comes first: the fewer lines of memory it is in, the cheaper a packet of many legs is
     int64_t now          # samples so far: the clock
-    int64_t counts[3]    # samples received, concealed, paused
-    int64_t quiet_run    # silence bytes since audio was last received
-    uint8_t frame[FRAME] # the end of the last payload, for concealment
-    int frame_length
-    # the chunk being built
-    uint8_t *buffer
-    int length
-    CSpan spans[MAX_SPANS]
+    uint8_t *buffer      # the chunk being built; the FRAME bytes before it are the end of the one before
+    int chunk            # samples; chunks end at multiples of it
+    int length           # bytes in the buffer
     int span_count
+    int codec            # of the bytes in the buffer
     int64_t arrived_first
     int64_t arrived_last
+    int64_t counts[3]    # samples received, concealed, paused
+    int64_t quiet_run    # silence bytes since audio was last received
+    int frame_length     # samples at the end of the last payload that concealment repeats
+    bint frame_kept      # they are in ``frame``; else they are the last ones before the buffer's end
+    CSpan spans[MAX_SPANS]
+    uint8_t frame[FRAME]
+    Queue *out
+    int64_t leg
+    int conceal          # samples of loss that repeat-and-fade covers
+    int quiet_limit      # samples of silence in one run that are streamed as bytes
     # what did not fit into the queue
     int64_t hole_first
     int64_t hole_samples
@@ -28,30 +29,39 @@ cdef bint clock_init(Clock *clock, Queue *out, int64_t leg, const Limits *limits
     """Prepares a zeroed clock; false without memory."""
     clock.out, clock.leg = out, leg
     clock.chunk, clock.conceal, clock.quiet_limit = limits.chunk, limits.conceal, limits.pause_fill
-    clock.buffer = <uint8_t *>malloc(clock.chunk)
-    return clock.buffer != NULL
+    clock.buffer = <uint8_t *>calloc(FRAME + clock.chunk, 1)
+    if clock.buffer == NULL:
+        return False
+    clock.buffer += FRAME
+    return True
+
+
+cdef void clock_free(Clock *clock) noexcept nogil:
+    if clock.buffer != NULL:
+        free(clock.buffer - FRAME)
+        clock.buffer = NULL
 
 
 cdef void clock_queue(Clock *clock, Item *item) noexcept nogil:
     """Hands an item over, or turns it into a hole when there is no room (or was no memory) for it."""
     cdef CSpan span
     cdef Item *hole
-    if item != NULL and not item.last and queue_full(clock.out):
+    if item == NULL:
+        return
+    if clock.hole_samples and not item.key and (item.last or queue_room(clock.out)):
+        span.kind, span.first, span.samples = CONCEALED, clock.hole_first, clock.hole_samples
+        hole = chunk_item(clock.leg, clock.codec, span.first, span.samples, &span, 1, clock.buffer, 0)
+        if hole != NULL:
+            queue_put(clock.out, hole, True)
+        clock.hole_samples = 0
+        queue_put(clock.out, item, True)
+        return
+    if not queue_put(clock.out, item, item.last):
         if not item.key:
             if clock.hole_samples == 0:
                 clock.hole_first = item.first
             clock.hole_samples += item.samples
         free(item)
-        return
-    if item == NULL:
-        return
-    if clock.hole_samples and not item.key:
-        span.kind, span.first, span.samples = CONCEALED, clock.hole_first, clock.hole_samples
-        hole = chunk_item(clock.leg, clock.codec, span.first, span.samples, &span, 1, clock.buffer, 0)
-        if hole != NULL:
-            queue_put(clock.out, hole)
-        clock.hole_samples = 0
-    queue_put(clock.out, item)
 
 
 cdef void clock_cut(Clock *clock, bint last) noexcept nogil:
@@ -64,6 +74,7 @@ cdef void clock_cut(Clock *clock, bint last) noexcept nogil:
     if item != NULL:
         item.arrived_first, item.arrived_last, item.last = clock.arrived_first, clock.arrived_last, last
     clock_queue(clock, item)
+    memmove(clock.buffer - FRAME, clock.buffer + clock.length - FRAME, FRAME)
     clock.length = clock.span_count = 0
     clock.arrived_first = clock.arrived_last = 0
 
@@ -86,10 +97,19 @@ cdef CSpan *clock_span(Clock *clock, int kind) noexcept nogil:
     return span
 
 
+cdef void clock_keep(Clock *clock) noexcept nogil:
+    """Keeps the end of the last payload for concealment, before something else follows it in the buffer."""
+    if not clock.frame_kept:
+        memcpy(clock.frame, clock.buffer + clock.length - clock.frame_length, clock.frame_length)
+        clock.frame_kept = True
+
+
 cdef void clock_append(Clock *clock, int kind, const uint8_t *data, int64_t samples, int64_t arrival) noexcept nogil:
     """Puts bytes on the clock: ``data`` that arrived at a time (0 when it was made here), silence when it is NULL."""
     cdef int take
     cdef CSpan *span
+    if kind != RECEIVED:
+        clock_keep(clock)
     while samples > 0:
         span = clock_span(clock, kind)
         take = <int>min(samples, clock.chunk - clock.now % clock.chunk)
@@ -114,10 +134,9 @@ cdef void clock_receive(Clock *clock, int codec, const uint8_t *data, int sample
     if codec != clock.codec:
         clock_cut(clock, False)
         clock.codec = codec
-    clock.frame_length = min(samples, FRAME)
-    memcpy(clock.frame, data + samples - clock.frame_length, clock.frame_length)
     clock.quiet_run = 0
     clock_append(clock, RECEIVED, data, samples, arrival)
+    clock.frame_length, clock.frame_kept = min(samples, FRAME), False
 
 
 cdef void clock_rest(Clock *clock, int kind, int64_t samples) noexcept nogil:
@@ -139,6 +158,7 @@ cdef void clock_conceal(Clock *clock, int64_t samples) noexcept nogil:
     cdef uint8_t piece[FRAME]
     cdef int64_t done = 0
     cdef int take
+    clock_keep(clock)
     while clock.frame_length and done < min(samples, clock.conceal):
         take = <int>min(<int64_t>FRAME, min(samples, clock.conceal) - done)
         fade(clock.codec, clock.frame, clock.frame_length, done, clock.conceal, piece, take)

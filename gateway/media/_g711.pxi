@@ -64,10 +64,13 @@ cdef void fade(int codec, const uint8_t *frame, int length, int64_t start, int64
 
 cdef uint8_t level_of(int codec, const uint8_t *frame) noexcept nogil:
     """Returns the mean power of 20 ms in -dBov, 0 to 127 (the scale of RFC 6464, section 3)."""
-    cdef uint64_t power = 0
+    cdef uint64_t power = 0, odd = 0
+    cdef const uint32_t *square = SQUARE[codec]
     cdef int i, level
-    for i in range(FRAME):
-        power += SQUARE[codec][frame[i]]
+    for i in range(0, FRAME, 2):  # two sums, so that one addition need not wait for the other
+        power += square[frame[i]]
+        odd += square[frame[i + 1]]
+    power += odd
     if power == 0:
         return 127
     level = <int>(-10.0 * log10(<double>power / FRAME / (32768.0 * 32768.0)) + 0.5)

@@ -1,40 +1,18 @@
 # The receiver's thread: one loop without the GIL over the sockets of all legs.
 #
-# Once a tick, or when there is none as soon as something arrives, it takes one packet from each socket that has some, and again until none has any; then it lets waiting
-# packets go whose window is over, ends the legs that were removed, and tells Python once. Everything of a leg is touched
-# under one lock, which is held for one packet at a time; only the thread frees what epoll may still point at.
+# Once a tick, or when there is none as soon as something arrives, it takes one packet from each socket that has some, and
+# again until none has any; then it lets waiting packets go whose window is over, ends the legs that were removed, and
+# tells Python once. Everything of a leg is touched under one lock, which is held for one batch of packets at a time and
+# never while the kernel is asked for them; only the thread frees what epoll may still point at.
 
 cdef enum:
     EVENTS = 512          # sockets that one epoll_wait reports
     PASSES = 64           # packets of one leg in one tick; a flood beyond that waits in its socket, and overflows there
     FINAL = 4096          # packets that are read from the socket of a removed leg
-    DATAGRAM = 2048       # bytes; RTP over an Ethernet fits, a longer datagram is malformed
     CONTROL_TAG = 1       # in a leg's address as epoll has it: this is its RTCP socket
     AWAKE = 5             # milliseconds of sleep at most while something is due, when there is no tick
 
 cdef int64_t TRUST = 10000000000  # nanoseconds; a kernel timestamp further off means that the wall clock was set
-
-cdef struct Leg:
-    int fd           # RTP
-    int control_fd   # RTCP; -1 for none
-    int control_port # where the peer takes RTCP; 0 for the port above its RTP port
-    bint v4
-    uint32_t ssrc    # our own
-    int keepalive    # payload type of the silence that is sent; -1 for none
-    uint16_t send_seq
-    uint32_t send_ts
-    int64_t send_at  # monotonic nanoseconds
-    bint sending     # in the loop's list of legs that are sent to
-    void *outbound   # libsrtp's session; NULL for plain RTP
-    bint waiting     # in the loop's list of legs with packets that wait for their turn
-    bint removed
-    Leg *next_removed
-    CStream stream
-
-cdef struct LegList:
-    Leg **legs
-    int64_t count
-    int64_t room
 
 cdef struct Loop:
     pthread_t thread
@@ -52,6 +30,8 @@ cdef struct Loop:
     LegList sending   # those that get keep-alive RTP; changed under the lock
     int64_t wall      # wall clock minus monotonic clock
     int64_t now       # monotonic, when reading began
+    int count         # datagrams in the batch
+    Datagram batch[BATCH]
 
 
 cdef void loop_wake(Loop *loop) noexcept nogil:
@@ -60,99 +40,43 @@ cdef void loop_wake(Loop *loop) noexcept nogil:
     write(loop.wake, &one, sizeof(one))
 
 
-cdef int64_t arrival_of(Loop *loop, msghdr *message) noexcept nogil:
-    """Returns when the kernel got the datagram, on the monotonic clock."""
-    cdef int64_t arrival
-    cdef cmsghdr *control = CMSG_FIRSTHDR(message)
-    cdef timespec *at
-    if control == NULL or control.cmsg_level != SOL_SOCKET or control.cmsg_type != SCM_TIMESTAMPNS:
-        return clock_of(CLOCK_MONOTONIC)
-    at = <timespec *>CMSG_DATA(control)
-    arrival = <int64_t>at.tv_sec * 1000000000 + at.tv_nsec - loop.wall
+cdef int64_t loop_arrival(const Loop *loop, int64_t stamp) noexcept nogil:
+    """Returns when the kernel got a datagram that it stamped so, on the monotonic clock."""
+    cdef int64_t arrival = stamp - loop.wall
     if loop.now - TRUST < arrival < loop.now + TRUST:
         return arrival
     return clock_of(CLOCK_MONOTONIC)
 
 
-cdef bint leg_read(Loop *loop, Leg *leg, bint control) noexcept nogil:
-    """Takes one datagram from a leg's RTP or RTCP socket; false when there is none."""
-    cdef uint8_t data[DATAGRAM]
-    cdef uint8_t ancillary[128]
-    cdef sockaddr_storage address
-    cdef msghdr message
-    cdef iovec part
-    cdef Source source
-    cdef ssize_t size
-    part.iov_base, part.iov_len = data, DATAGRAM
-    memset(&message, 0, sizeof(message))
-    message.msg_name, message.msg_namelen = &address, sizeof(address)
-    message.msg_iov, message.msg_iovlen = &part, 1
-    message.msg_control, message.msg_controllen = ancillary, sizeof(ancillary)
-    size = recvmsg(leg.control_fd if control else leg.fd, &message, MSG_DONTWAIT)
-    if size < 0:
-        return False
-    source_of(&source, &address)
+cdef void loop_deliver(Loop *loop) noexcept nogil:
+    """Gives the legs what was read for them."""
+    cdef Datagram *one
+    cdef int i
     pthread_mutex_lock(&loop.lock)
-    if message.msg_flags & MSG_TRUNC:
-        leg.stream.counters.malformed += 1
-    elif control:
-        stream_control(&leg.stream, data, size, &source, arrival_of(loop, &message))
-    else:
-        stream_receive(&leg.stream, data, size, &source, arrival_of(loop, &message))
+    for i in range(loop.count):
+        one = &loop.batch[i]
+        if i + 2 < loop.count:
+            leg_prefetch_buffer(loop.batch[i + 2].leg)
+        if one.longer:
+            one.leg.stream.counters.malformed += 1
+        elif one.control:
+            stream_control(&one.leg.stream, one.data, one.size, &one.source, loop_arrival(loop, one.stamp))
+        else:
+            stream_receive(&one.leg.stream, one.data, one.size, &one.source, loop_arrival(loop, one.stamp))
+        if one.leg.stream.held and not one.leg.waiting:
+            one.leg.waiting = list_add(&loop.waiting, one.leg)
     pthread_mutex_unlock(&loop.lock)
+    loop.count = 0
+
+
+cdef bint loop_take(Loop *loop, Leg *leg, bint control) noexcept nogil:
+    """Reads one datagram of a leg's RTP or RTCP socket; false when there is none."""
+    if not datagram_read(&loop.batch[loop.count], leg, control):
+        return False
+    loop.count += 1
+    if loop.count == BATCH:
+        loop_deliver(loop)
     return True
-
-
-cdef void leg_prefetch(const Leg *leg) noexcept nogil:
-    """Has the next leg's memory fetched while the kernel copies a packet: with many legs it lies in no near cache."""
-    cdef const CStream *s = &leg.stream
-    prefetch(leg)
-    prefetch(&s.clock)
-    prefetch(&s.clock.length)
-    prefetch(&s.clock.spans)
-    prefetch(&s.clock.frame)
-    prefetch(&s.clock.frame[64])
-    prefetch(&s.clock.frame[128])
-    prefetch(&s.event)
-    prefetch(&s.counters)
-    prefetch(&s.counters.malformed)
-    prefetch(&s.drift)
-    prefetch(&s.drift.mean_y)
-    prefetch(&s.meanings)
-    prefetch(&s.remote)
-    prefetch(&s.next_seq)
-    prefetch(&s.history)
-    prefetch(&s.history[64])
-    prefetch(&s.next_ts)
-    prefetch(&s.inbound)
-
-
-cdef bint list_add(LegList *list, Leg *leg) noexcept nogil:
-    """Adds a leg; false without memory."""
-    cdef Leg **room
-    if list.count == list.room:
-        room = <Leg **>realloc(list.legs, (2 * list.room + 64) * sizeof(Leg *))
-        if room == NULL:
-            return False
-        list.legs, list.room = room, 2 * list.room + 64
-    list.legs[list.count] = leg
-    list.count += 1
-    return True
-
-
-cdef void list_remove(LegList *list, Leg *leg) noexcept nogil:
-    cdef int64_t i
-    for i in range(list.count):
-        if list.legs[i] == leg:
-            list.count -= 1
-            list.legs[i] = list.legs[list.count]
-            return
-
-
-cdef void loop_wait_for(Loop *loop, Leg *leg) noexcept nogil:
-    """Puts a leg on the list of those with packets that wait for their turn."""
-    if not leg.waiting and leg.stream.held:
-        leg.waiting = list_add(&loop.waiting, leg)
 
 
 cdef void loop_release(Loop *loop) noexcept nogil:
@@ -184,8 +108,9 @@ cdef void loop_end(Loop *loop) noexcept nogil:
     while leg != NULL:
         after = leg.next_removed
         for i in range(FINAL):
-            if not leg_read(loop, leg, False):
+            if not loop_take(loop, leg, False):
                 break
+        loop_deliver(loop)
         list_remove(&loop.waiting, leg)
         epoll_ctl(loop.epoll, EPOLL_CTL_DEL, leg.fd, NULL)
         if leg.control_fd >= 0:
@@ -220,8 +145,8 @@ cdef void loop_read(Loop *loop) noexcept nogil:
                 continue
             if i + 1 < n and events[i + 1].data.ptr != NULL:
                 leg_prefetch(<const Leg *>(<size_t>events[i + 1].data.ptr & ~<size_t>CONTROL_TAG))
-            leg_read(loop, leg, tagged & CONTROL_TAG)
-            loop_wait_for(loop, leg)
+            loop_take(loop, leg, tagged & CONTROL_TAG)
+        loop_deliver(loop)
 
 
 cdef void loop_sleep(Loop *loop, int64_t *next) noexcept nogil:

@@ -42,14 +42,13 @@ cdef void queue_init(Queue *queue, int64_t bound) noexcept nogil:
     queue.bound = bound
 
 
-cdef bint queue_full(Queue *queue) noexcept nogil:
-    """Whether the queue has no room; counts what the caller then drops."""
-    cdef bint full
+cdef bint queue_room(Queue *queue) noexcept nogil:
+    """Whether the queue has room."""
+    cdef bint room
     pthread_mutex_lock(&queue.lock)
-    full = queue.length >= queue.bound
-    queue.dropped += full
+    room = queue.length < queue.bound
     pthread_mutex_unlock(&queue.lock)
-    return full
+    return room
 
 
 cdef void queue_figures(Queue *queue, int64_t *waiting, int64_t *dropped) noexcept nogil:
@@ -65,17 +64,24 @@ cdef int64_t queue_dropped(Queue *queue) noexcept nogil:
     return dropped
 
 
-cdef void queue_put(Queue *queue, Item *item) noexcept nogil:
+cdef bint queue_put(Queue *queue, Item *item, bint always) noexcept nogil:
+    """Takes an item; false where there is no room and it need not get in: it is counted, and the caller frees it."""
+    cdef bint room
     item.next = NULL
     pthread_mutex_lock(&queue.lock)
-    if queue.tail == NULL:
-        queue.head = item
+    room = always or queue.length < queue.bound
+    if not room:
+        queue.dropped += 1
     else:
-        queue.tail.next = item
-    queue.tail = item
-    queue.length += 1
-    queue.news = True
+        if queue.tail == NULL:
+            queue.head = item
+        else:
+            queue.tail.next = item
+        queue.tail = item
+        queue.length += 1
+        queue.news = True
     pthread_mutex_unlock(&queue.lock)
+    return room
 
 
 cdef Item *queue_take(Queue *queue) noexcept nogil:

@@ -10,6 +10,7 @@
 
 cdef enum:
     SLOTS = 128             # packets that wait for their turn at most; also how far back duplicates are known
+    WORDS = 2               # of 64 bits, one bit for each of the slots
     MAX_DROPOUT = 3000      # packets lost in a row that are still the same stream
     MAX_MISORDER = 1000     # packets that one may come late by
     LARGEST = 480           # samples in a packet of 60 ms
@@ -18,24 +19,22 @@ cdef enum:
     DRIFT_PACKETS = 400     # and this many samples from the first to the latest, until drift is told
     DRIFT_SAMPLES = 80000
     CONTROL_EVERY = 20000000  # nanoseconds between RTCP packets that are handed over
-    PLAYED = 1
-    LOST = 2
 
 cdef enum:
     MAX_JUMP = 600 * 8000   # a timestamp further ahead than this is another clock
 
 cdef struct Counters:
     int64_t packets
+    int64_t last_arrival
+    double jitter
+    int64_t reordered
     int64_t lost
     int64_t late
     int64_t duplicates
     int64_t foreign
     int64_t unauthentic
-    int64_t reordered
     int64_t malformed
     int64_t wrong_payload_type
-    int64_t last_arrival
-    double jitter
 
 cdef struct Drift:
     # least squares of arrival over timestamp since the clock was last tied, both in samples (Welford's updates)
@@ -50,45 +49,47 @@ cdef struct Drift:
     double xy
 
 cdef struct CStream:
-    Clock clock
-    Event event
-    Counters counters
-    Drift drift
-    int64_t reorder
-    int64_t learn
-    uint8_t meanings[128]   # by payload type
-    # source
-    bint has_remote
-    bint locked
-    int64_t learn_until     # monotonic nanoseconds
-    Source remote
-    Source source
-    Packet *probe           # the first of two packets that would anchor the stream anew
-    Source probe_source
+    # what every packet touches comes first: the fewer lines of memory it is in, the cheaper a packet of many legs is
     # sequence
     bint anchored
     uint32_t ssrc
-    uint16_t next_seq
     uint32_t highest        # sequence number, extended by its cycles (RFC 3550, appendix A.1)
     int missing             # packets lost right before the next one played
-    uint8_t history[SLOTS]
-    Packet *slots[SLOTS]
-    int held
+    int held                # packets in the slots
+    uint16_t next_seq
+    uint64_t came[WORDS]  # of the latest packets whose turn has passed, by sequence number: those that came
+    uint64_t lost[WORDS]    # and those that did not
+    # source
+    bint locked
+    bint has_remote
+    bint mux                # RTCP comes on the RTP port too (RFC 5761)
+    Source source
+    Source remote
+    void *inbound           # libsrtp's session; NULL for plain RTP
+    Packet *probe           # the first of two packets that would anchor the stream anew
     # timestamps
     uint32_t next_ts        # what the clock's next sample has
     int quiet               # what a pause is at the moment: PAUSE, or COMFORT_NOISE after an RFC 3389 packet
     int frame               # samples in the last packet
-    int64_t played          # arrival of the last packet played; 0 for none
     bint timed
+    int64_t played          # arrival of the last packet played; 0 for none
     double transit
+    Drift drift
+    Counters counters
+    Clock clock             # its own beginning is what every packet touches, its end is not
+    uint8_t meanings[128]   # by payload type
+    # and what few packets touch
+    Event event
+    Packet *slots[SLOTS]
+    Source probe_source
+    int64_t reorder
+    int64_t learn
+    int64_t learn_until     # monotonic nanoseconds
     # RTCP
-    bint mux                # RTCP comes on the RTP port too (RFC 5761)
     bint has_control_source
     Source control_source
     int64_t controlled      # arrival of the last RTCP packet handed over
-    # SRTP
-    Keys keys
-    void *inbound           # libsrtp's session; NULL for plain RTP
+    Keys keys               # SRTP
 
 
 cdef void stream_probe_clear(CStream *s) noexcept nogil:
@@ -110,7 +111,7 @@ cdef void stream_free(CStream *s) noexcept nogil:
     for i in range(SLOTS):
         free(s.slots[i])
     free(s.probe)
-    free(s.clock.buffer)
+    clock_free(&s.clock)
     if s.inbound != NULL:
         srtp_dealloc(s.inbound)
         s.inbound = NULL
@@ -195,8 +196,19 @@ cdef void stream_play(CStream *s, const Packet *packet) noexcept nogil:
 
 # Sequence numbers.
 
-cdef void stream_turn(CStream *s, int state) noexcept nogil:
-    s.history[s.next_seq % SLOTS] = state
+cdef inline bint bit_of(const uint64_t *bits, uint16_t seq) noexcept nogil:
+    return bits[seq % SLOTS // 64] >> (seq % 64) & 1
+
+
+cdef inline void bit_set(uint64_t *bits, uint16_t seq, bint on) noexcept nogil:
+    cdef uint64_t bit = <uint64_t>1 << (seq % 64)
+    cdef uint64_t *word = &bits[seq % SLOTS // 64]
+    word[0] = word[0] | bit if on else word[0] & ~bit
+
+
+cdef inline void stream_turn(CStream *s, bint came) noexcept nogil:
+    bit_set(s.came, s.next_seq, came)
+    bit_set(s.lost, s.next_seq, not came)
     s.next_seq += 1
 
 
@@ -205,7 +217,7 @@ cdef void stream_skip(CStream *s, int count) noexcept nogil:
     s.counters.lost += count
     s.missing += count
     for _ in range(count):
-        stream_turn(s, LOST)
+        stream_turn(s, False)
 
 
 cdef void stream_release(CStream *s, int64_t now, bint all_of_it) noexcept nogil:
@@ -218,7 +230,7 @@ cdef void stream_release(CStream *s, int64_t now, bint all_of_it) noexcept nogil
         if packet != NULL:
             s.slots[s.next_seq % SLOTS] = NULL
             s.held -= 1
-            stream_turn(s, PLAYED)
+            stream_turn(s, True)
             stream_play(s, packet)
             free(packet)
             continue
@@ -275,15 +287,16 @@ cdef void stream_sequence(CStream *s, const Packet *packet) noexcept nogil:
     if packet.meaning == AUDIO_ALAW or packet.meaning == AUDIO_MULAW:
         stream_jitter(s, packet)
     if ahead >= SLOTS:
-        if <uint16_t>-ahead <= SLOTS and s.history[at] == PLAYED:
+        if <uint16_t>-ahead <= SLOTS and bit_of(s.came, packet.seq):
             s.counters.duplicates += 1
             return
         s.counters.late += 1
-        if <uint16_t>-ahead <= SLOTS and s.history[at] == LOST:
+        if <uint16_t>-ahead <= SLOTS and bit_of(s.lost, packet.seq):
             s.counters.lost -= 1
-            s.history[at] = PLAYED
+            bit_set(s.lost, packet.seq, False)
+            bit_set(s.came, packet.seq, True)
     elif ahead == 0 and s.held == 0:
-        stream_turn(s, PLAYED)
+        stream_turn(s, True)
         stream_play(s, packet)
     elif s.slots[at] != NULL:
         s.counters.duplicates += 1
@@ -313,7 +326,8 @@ cdef void stream_anchor(CStream *s, const Packet *packet) noexcept nogil:
         stream_reclock(s, packet, packet.length)
     else:
         stream_reclock(s, packet, 0)
-    memset(s.history, 0, SLOTS)
+    memset(s.came, 0, sizeof(s.came))
+    memset(s.lost, 0, sizeof(s.lost))
     s.anchored, s.ssrc, s.next_seq = True, packet.ssrc, packet.seq
     s.highest = packet.seq
 
@@ -396,7 +410,7 @@ cdef void stream_control(CStream *s, uint8_t *data, Py_ssize_t size, const Sourc
     if not stream_decrypt(s, data, &size, True):
         return
     s.control_source, s.has_control_source = source[0], True
-    if arrival - s.controlled < CONTROL_EVERY or queue_full(s.clock.out):
+    if arrival - s.controlled < CONTROL_EVERY:
         return
     item = <Item *>malloc(sizeof(Item) + size)
     if item == NULL:
@@ -406,7 +420,8 @@ cdef void stream_control(CStream *s, uint8_t *data, Py_ssize_t size, const Sourc
     item.leg, item.control, item.payload, item.arrived_first = s.clock.leg, True, <int>size, arrival
     item.first, item.samples = s.clock.now, s.next_ts if s.anchored else -1
     memcpy(item + 1, data, size)
-    queue_put(s.clock.out, item)
+    if not queue_put(s.clock.out, item, False):
+        free(item)
 
 
 cdef void stream_receive(CStream *s, uint8_t *data, Py_ssize_t size, const Source *source,

@@ -1,7 +1,12 @@
 # The system calls and C library functions that the receiver uses.
 
 cdef extern from *:
-    void prefetch "__builtin_prefetch" (const void *) noexcept nogil
+    """
+    #define prefetch(at) __builtin_prefetch(at)
+    #define prefetch_to_write(at) __builtin_prefetch(at, 1)
+    """
+    void prefetch(const void *) noexcept nogil
+    void prefetch_to_write(const void *) noexcept nogil
 
 cdef extern from "errno.h" nogil:
     int errno

@@ -7,7 +7,8 @@ The files beside this one are parts of it, each with one concept; ``receiver.pyi
 cimport cython
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcmp, memcpy, memset
+from posix.stdlib cimport posix_memalign
+from libc.string cimport memcmp, memcpy, memmove, memset
 
 from collections import OrderedDict
 from ipaddress import ip_address
@@ -38,6 +39,7 @@ include "_events.pxi"
 include "_stream.pxi"
 include "_terms.pxi"
 include "_figures.pxi"
+include "_leg.pxi"
 include "_loop.pxi"
 include "_send.pxi"
 
@@ -222,7 +224,7 @@ cdef class Receiver:
             raise ValueError(f"leg {leg} is already there")
         keepalive_check(keepalive, codecs)
         terms_parse(&terms, codecs, remote, telephone_event, comfort_noise, mux, srtp)
-        new = handle.leg = <Leg *>calloc(1, sizeof(Leg))
+        new = handle.leg = leg_new()
         if new == NULL or not stream_init(&new.stream, &self.loop.queue, leg, &self.limits):
             terms_free(&terms)
             raise MemoryError
