@@ -62,7 +62,7 @@ class GatewayProcess:
         answer: What the consumer answers; 204 to all when None.
         networks: Of the one peer.
         max_calls: As ``sip.max_calls``.
-        listen: Addresses beside its UDP one, as in ``sip.listen``.
+        listen: Addresses beside its UDP one, as in ``sip.listen``; ``tcp`` alone for TCP on the same port.
         peer: Further lines of the peer's section.
         web: TOML that goes on the ``[web]`` table.
         retry_seconds: Of the one endpoint.
@@ -92,7 +92,8 @@ class GatewayProcess:
         self.misfits: list[str] = []
         self._settings = settings
         self._asr = asr or f'[asr]\n[asr.embedded]\nlisten = "127.0.0.1:{free_port(socket.SOCK_STREAM)}"\n'
-        addresses = [f"udp:127.0.0.1:{self.sip_port}", *listen]
+        here = f"127.0.0.1:{self.sip_port}"
+        addresses = [f"udp:{here}", *(f"tcp:{here}" if address == "tcp" else address for address in listen)]
         self._sip = f"listen = {json.dumps(addresses)}\nmax_calls = {max_calls}\nretry_after = 7"
         self._networks = networks
         self._peer = peer
@@ -176,13 +177,17 @@ listen = "127.0.0.1:{self.web_port}"
         assert await self.stop() == 0, (self.folder / "log").read_text()[-4000:]
 
     async def stop(self) -> int:
-        """Asks it to stop, as systemd does; returns its exit status."""
+        """Asks it to stop, as systemd does, and then its consumer; returns its exit status."""
+        status = await self.drain()
+        await self.consumer.stop()
+        return status
+
+    async def drain(self) -> int:
+        """Asks it to stop and waits until it has; its consumer goes on. Returns its exit status."""
         assert self._process is not None
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
-        status = await asyncio.wait_for(self._process.wait(), 60)
-        await self.consumer.stop()
-        return status
+        return await asyncio.wait_for(self._process.wait(), 60)
 
     def children(self, module: str) -> list[int]:
         """Returns the process ids of its direct children that run a module."""

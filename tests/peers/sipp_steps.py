@@ -38,8 +38,9 @@ def send(
     to = f"To: <sip:[service]@[remote_ip]:[remote_port]>{tag}" if first or tag else "[last_To:]"
     uri = "sip:[service]@[remote_ip]:[remote_port]" if first else "[next_url]"
     kind = "Content-Type: application/sdp\n" if body else ""
+    routes = "" if first or tag else "[routes]\n"  # sipp leaves the line out where there is none
     head = HEAD.format(to=to, number=number, method=method)
-    text = f"{method} {uri} SIP/2.0\n{head}{headers}{kind}Content-Length: [len]\n\n{body}"
+    text = f"{method} {uri} SIP/2.0\n{head}{routes}{headers}{kind}Content-Length: [len]\n\n{body}"
     again = "" if method == "ACK" else ' retrans="200"'
     return f"<send{again}{_lost(lost)}><![CDATA[\n{text}\n]]></send>\n"
 
