@@ -151,6 +151,10 @@ class Gateway:
         self._control.capacity, self._control.listening = self.ready.capacity, self.ready.listening
         web = await self._serve()
         self._watch()
+        # before anybody is told that it listens: who stops it from then on is to have it drained
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self._signalled)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         log.info(
             "listening",
             sip=self.ready.listening,
@@ -180,10 +184,6 @@ class Gateway:
 
         SIGHUP reads the TLS certificate anew.
         """
-        loop = asyncio.get_running_loop()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, self._signalled)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
         await self._stopping.wait()
         await self.stop()
 
