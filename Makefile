@@ -62,6 +62,7 @@ bench: ## the figures of the README
 	@deploy/setup.sh test
 	.venv/bin/python tests/bench/receiver.py
 	.venv/bin/python -m pytest tests/prove/sip/test_load.py
+	.venv/bin/python -m pytest tests/prove/live/test_scrape.py tests/prove/live/test_fanout.py
 
 pjsip: ## build pjsua2 for work (2048 calls, OpenSSL 3, SIPREC) and put it in place of the wheel from PyPI
 	@SKIP_PJSUA2=1 deploy/setup.sh run

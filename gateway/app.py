@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import platform
 import signal
 import time
+from importlib.metadata import version
 from math import gcd
 from pathlib import Path
 from typing import Any
@@ -30,10 +32,12 @@ from gateway.sip import messages
 from gateway.sip.link import LinkError, SignallingLink
 from gateway.sip.secrets import without_numbers
 from gateway.sip.settings import Peer, Registration
+from gateway.telemetry.deliveries import DeliveryMetrics
 from gateway.telemetry.homer import HomerExport
 from gateway.telemetry.latency import PACKET_TO_WRITE, PARTIAL_LAG
-from gateway.telemetry.metrics import SHED, DeliveryMetrics, Metrics
+from gateway.telemetry.metrics import SHED, Metrics
 from gateway.telemetry.pulse import Pulse
+from gateway.telemetry.reception import Reception
 from gateway.telemetry.systemd import Notifier
 from gateway.telemetry.trace import signalled, told
 from gateway.web.board import Board
@@ -364,7 +368,6 @@ class Gateway:
             try:
                 self._switchboard.tick()
                 self._board.tick()
-                self._metrics.chunks_dropped(self._receiver.dropped())
             except Exception:
                 # the next turn may do; where none does, systemd hears of no life any more
                 log.exception("tick_failed")
@@ -376,7 +379,9 @@ class Gateway:
         history = History(self._settings.delivery.database)
         while True:
             self._systemd.status(self._summary())
-            self._metrics.sessions(self._control.sessions())
+            legs = self._control.look()
+            self._metrics.sessions(legs.sessions)
+            self._metrics.surveyed(legs.written, legs.backlog, legs.worst)
             oldest: dict[str, int] = {}
             with contextlib.suppress(HistoryError):
                 oldest = await history.oldest()
@@ -427,12 +432,22 @@ class Gateway:
             "asr_unsettled_seconds", "Audio kept because its words are not settled", self._control.unsettled
         )
         self._metrics.gauge("viewers", "Open event streams", lambda: self._board.feed.viewers)
+        self._metrics.collect(Reception(self._receiver.totals))
         database = self._settings.delivery.database
-        self._metrics.gauge(
-            "store_bytes", "Size of the store's file", lambda: database.stat().st_size if database.exists() else 0
-        )
+        self._metrics.gauge("store_bytes", "Size of the store's file and its log", lambda: _size(database))
         if self.ready is not None:
-            self._metrics.build(pjsip=self.ready.version, build=self.ready.build)
+            self._metrics.build(
+                version=version("asr-gateway"),
+                python=platform.python_version(),
+                pjsip=self.ready.version,
+                build=self.ready.build,
+            )
+
+
+def _size(database: Path) -> int:
+    """Returns the bytes of an SQLite file and its write-ahead log, which holds what is newest."""
+    files = (database, database.with_name(f"{database.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def _opened(section: Peer | Registration) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from gateway.asr.engine import Failure
 from gateway.asr.engines import EngineError, Engines, wants_embedded
 from gateway.asr.options import Palatine
 from gateway.asr.routes import Facts
-from gateway.calls.leg import Leg
+from gateway.calls.leg import Leg, SessionCause
 from gateway.config import Settings
 from gateway.media.capture import Found
 from gateway.media.chunks import SAMPLE_RATE, Digit
@@ -42,6 +42,10 @@ class _Words:
     def leg_audio(self, _leg: Leg, _first: int, _payload: bytes, _codec: str) -> None: ...
 
     def leg_withheld(self, _leg: Leg, *, withheld: bool) -> None: ...
+
+    def leg_key_withheld(self) -> None: ...
+
+    def leg_session(self, _engine: str, _cause: SessionCause) -> None: ...
 
     def leg_degraded(self, _leg: Leg, failure: Failure, *, retrying: bool) -> None:
         if not retrying:

@@ -12,6 +12,7 @@ does not come back in time, or refuses for good, the next in the list takes its 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from enum import Enum
 
@@ -71,6 +72,7 @@ class Machine:
         state: Where it stands.
         wake_at: When ``wake`` must be called; None for not at all.
         buffer: The audio that may still be needed.
+        written: Bytes of audio that sessions got, replays included, by engine.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Machine:
         self._opener = opener
         self._uniform = uniform
         self.buffer = ReplayBuffer(int(settings.replay_seconds * SAMPLE_RATE))
+        self.written: Counter[str] = Counter()
         self.state = State.CONNECTING
         self._current: Run | None = None
         self._old: Run | None = None
@@ -349,6 +352,7 @@ class Machine:
     def _send(self, run: Run, piece: Piece, now: float) -> None:
         assert run.session is not None  # noqa: S101 (asked by the caller)
         run.session.send(piece.payload)
+        self.written[run.engine.name] += len(piece.payload)
         run.positions.add(piece.first, len(piece.payload))
         run.sent += len(piece.payload)
         run.got = piece.end

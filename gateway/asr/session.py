@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from gateway.asr.engine import Engine, EngineEvent, EngineSession
@@ -48,6 +48,11 @@ class LegRecognition:
     def backlog(self) -> int:
         """Samples that no session has yet."""
         return self._machine.buffer.backlog
+
+    @property
+    def written(self) -> Mapping[str, int]:
+        """Bytes of audio that sessions got so far, replays included, by engine."""
+        return self._machine.written
 
     def feed(self, piece: Piece) -> None:
         """Takes the next audio of the leg; written at once when the engine is up to date."""

@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from gateway import events
 from gateway.asr.engine import Failure
 from gateway.calls.identity import Identity
-from gateway.calls.leg import Leg
+from gateway.calls.leg import Leg, SessionCause
 from gateway.media.chunks import SAMPLE_RATE, Digit, Kind
 from gateway.media.quality import Quality, quality
 from gateway.media.recording import CHANNELS, Recorder, Recording
@@ -60,6 +60,15 @@ class Watcher(Protocol):
 
     def words_lag(self, call: str, seconds: float | None) -> None:
         """The text of a leg ends so long before its audio; None where the engine does not say where it ends."""
+
+    def asr_session(self, engine: str, cause: SessionCause) -> None:
+        """A recogniser's session speaks for a leg from now on."""
+
+    def asr_written(self, engine: str, size: int) -> None:
+        """A leg is over, and so many bytes of audio were written to an engine."""
+
+    def key_pressed(self, *, withheld: bool) -> None:
+        """A key was pressed; one that is withheld goes nowhere."""
 
     def asr_lost(self, engine: str, code: str) -> None:
         """A recogniser's session was lost."""
@@ -260,7 +269,16 @@ class Call:
     def leg_key(self, leg: Leg, digit: Digit) -> None:
         """A key was pressed."""
         start, length = milliseconds(digit.first), milliseconds(digit.samples)
+        self._watcher.key_pressed(withheld=False)
         self._emit(events.LegDtmf(leg=leg.name, key=digit.key, start_ms=start, duration_ms=length))
+
+    def leg_key_withheld(self) -> None:
+        """A key was pressed that goes nowhere."""
+        self._watcher.key_pressed(withheld=True)
+
+    def leg_session(self, engine: str, cause: SessionCause) -> None:
+        """A recogniser's session speaks for a leg."""
+        self._watcher.asr_session(engine, cause)
 
     def leg_audio(self, leg: Leg, first: int, payload: bytes, codec: str) -> None:
         """Audio that may be kept."""
@@ -305,8 +323,10 @@ class Call:
         """The text of a leg lies so far behind its audio."""
         self._watcher.words_lag(self.id, None if samples is None else samples / SAMPLE_RATE)
 
-    def leg_done(self, leg: Leg) -> None:  # noqa: ARG002 (all legs are looked at)
+    def leg_done(self, leg: Leg) -> None:
         """A leg's last words are out."""
+        for engine, size in leg.written.items():
+            self._watcher.asr_written(engine, size)
         self._complete()
 
     # inside

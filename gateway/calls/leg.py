@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Protocol
 
 from gateway.asr.engine import Engine, Failure, Final, Partial, Refinement
@@ -27,6 +28,17 @@ SILENT = -127
 SEGMENTS = 32
 
 
+class SessionCause(StrEnum):
+    """Why a session of a recogniser speaks for a leg."""
+
+    FIRST = "first"
+    """The leg had none."""
+    CONTINUED = "continued"
+    """It follows one that was read to its end: an engine's limit (roll-over), or a long silence."""
+    REGAINED = "regained"
+    """It follows one that was lost."""
+
+
 class Owner(Protocol):
     """The call, as its legs see it."""
 
@@ -41,6 +53,12 @@ class Owner(Protocol):
 
     def leg_withheld(self, leg: Leg, *, withheld: bool) -> None:
         """The leg began to be withheld, or ended."""
+
+    def leg_key_withheld(self) -> None:
+        """A key was pressed, and goes nowhere."""
+
+    def leg_session(self, engine: str, cause: SessionCause) -> None:
+        """A recogniser's session speaks for the leg from now on."""
 
     def leg_degraded(self, leg: Leg, failure: Failure, *, retrying: bool) -> None:
         """The leg lost its recogniser."""
@@ -108,8 +126,10 @@ class Leg:
         self.heard_at = 0.0
         self._spoken: deque[Segment] = deque(maxlen=SEGMENTS)
         self._engine_locates = False
+        self._had_session = False
         self._activity = SpeechActivity()
         self._last_chunk = time.monotonic()
+        self._chunk = 0  # samples of the newest
         self._utterances = UtteranceBuilder(
             pause=settings.transcripts.pause_ms * SAMPLE_RATE // 1000,
             settle=settings.transcripts.settle_ms / 1000,
@@ -125,6 +145,7 @@ class Leg:
         self._last_chunk = time.monotonic()
         if chunk.arrived_last:
             self.heard_at = chunk.arrived_last / 1e9
+        self._chunk = chunk.samples
         self.level = -min(chunk.levels, default=-SILENT)
         secret = self._withholding.withheld(chunk)
         if secret:
@@ -163,7 +184,9 @@ class Leg:
         if not self._keys.fresh(digit, way):
             return
         before = self._withholding.active
-        if not self._withholding.key(digit):
+        if self._withholding.key(digit):
+            self._owner.leg_key_withheld()
+        else:
             self._owner.leg_key(self, digit)
         if self._withholding.active != before:
             self._owner.leg_withheld(self, withheld=not before)
@@ -211,6 +234,16 @@ class Leg:
         """Samples kept for the recogniser, because their words are not settled yet."""
         return self._recognition.held
 
+    @property
+    def backlog(self) -> int:
+        """Samples that no session of a recogniser has yet."""
+        return self._recognition.backlog
+
+    @property
+    def written(self) -> Mapping[str, int]:
+        """Bytes of audio that recognisers got, replays included, by engine."""
+        return self._recognition.written
+
     def located(self, first: int, end: int) -> bool:
         """Returns whether it is known that somebody spoke there: by the engine, or by our own speech activity."""
         return self._engine_locates or any(spoken.start < end and spoken.end > first for spoken in self._spoken)
@@ -230,13 +263,16 @@ class Leg:
         self.engine = engine
         if continues:
             self._tell(self._utterances.finish(origin))
+        cause = SessionCause.CONTINUED if continues else SessionCause.REGAINED
+        self._owner.leg_session(engine, cause if self._had_session else SessionCause.FIRST)
+        self._had_session = True
         self._tell(self._utterances.restart())
 
     def asr_text(self, partial: Partial) -> None:
         """The engine changed its text."""
         position, now = self.timeline.duration, time.monotonic()
         self._engine_locates = not partial.accumulates
-        self._owner.leg_lag(None if partial.end is None else max(0, position - partial.end))
+        self._owner.leg_lag(None if partial.end is None else max(0, self._received() - partial.end))
         if partial.accumulates:
             self._tell(self._utterances.text(partial.text, position, now, partial.heard))
         else:
@@ -281,6 +317,11 @@ class Leg:
     def _position(self) -> int:
         """Returns where the leg's clock stands now, audio that is still under way included."""
         return max(self.timeline.anchor.sample(time.monotonic_ns()), self.timeline.duration)
+
+    def _received(self) -> int:
+        """How far the leg's audio has come by now; its newest packets may be in a chunk still to come."""
+        since = int((time.monotonic() - self.heard_at) * SAMPLE_RATE)
+        return self.timeline.duration + min(max(0, since), self._chunk)
 
     def _tell(self, updates: list[Update]) -> None:
         for update in updates:

@@ -62,6 +62,9 @@ class Counters(Protocol):
     def call_refused(self, cause: str) -> None:
         """An INVITE was refused."""
 
+    def call_set_up(self, seconds: float) -> None:
+        """So long after its INVITE a dialog was confirmed."""
+
     def leg_up(self) -> None:
         """A leg was answered."""
 
@@ -106,6 +109,7 @@ class _Dialog:
     streams: dict[int, _Stream] = field(default_factory=dict)  # by port
     call: Call | None = None
     established: bool = False
+    since: float = field(default_factory=time.monotonic)
     to_tag: str = ""
     signalling_lost: bool = False
     ending: str = ""
@@ -269,6 +273,7 @@ class Switchboard:
         if dialog is None or dialog.established:
             return
         dialog.established, dialog.to_tag = True, established.to_tag
+        self._counters.call_set_up(time.monotonic() - dialog.since)
         for stream in dialog.streams.values():
             self._begin(stream)
 

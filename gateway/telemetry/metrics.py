@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections import Counter as Sums
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.registry import Collector
 
 from gateway import events
-from gateway.delivery.observer import Dropped, Observer, Result
+from gateway.calls.leg import SessionCause
 from gateway.media.chunks import SAMPLE_RATE
 from gateway.media.quality import Quality
 from gateway.media.timeline import wall_clock
 from gateway.telemetry import latency
 from gateway.telemetry.latency import Unmeasurable
-from gateway.telemetry.pulse import Pulse
+
+# Finals without a known end of speech that are remembered until they are delivered.
+UNKNOWN = 10_000
 
 # Audio that was written later than this after its packet names its call (seconds).
 LATE_WRITE = 0.02
@@ -31,6 +36,27 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._refused = self._counter("calls_refused", "INVITEs refused, by cause", "cause")
         self._dropped_sip = self._counter("sip_dropped_messages", "SIP messages dropped unparsed, by cause", "cause")
+        self._setup = Histogram(
+            "asr_gateway_call_setup_seconds",
+            "From the arrival of an INVITE that was taken to the ACK of its answer",
+            buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 32),
+            registry=self.registry,
+        )
+        self._keys = self._counter("dtmf_keys", "Keys pressed, by whether they were told or withheld", "what")
+        self._begun = self._counter(
+            "asr_sessions_begun",
+            "Recogniser sessions that began to speak for a leg, by engine and cause: first, continued (roll-over at an "
+            "engine's limit, or after a long silence), regained (after a loss)",
+            "engine",
+            "cause",
+        )
+        self._asr_bytes = self._counter(
+            "asr_written_bytes", "Audio bytes written to recognisers, replays included, by engine", "engine"
+        )
+        self._backlog = self._gauge("asr_backlog_seconds", "Audio that no recogniser session has yet, over all legs")
+        self._furthest = self._gauge("asr_backlog_worst_seconds", "The same of the leg that is furthest behind")
+        self._written_before: Sums[str] = Sums()  # by legs that are over
+        self._written_told: Sums[str] = Sums()
         self._legs_total = self._counter("legs_answered", "Legs answered")
         self._legs_ended = self._counter("legs_ended", "Legs that ended, by reason", "reason")
         self._signalling_lost = self._counter("signalling_restarts", "Times that the signalling process was lost")
@@ -38,12 +64,6 @@ class Metrics:
             "asr_sessions_lost", "Recogniser sessions lost, by engine and code", "engine", "code"
         )
         self._audio = self._counter("audio_seconds", "Audio of the legs that ended, by what became of it", "what")
-        self._packets = self._counter(
-            "rtp_packets", "RTP packets of the legs that ended, by what became of them", "what"
-        )
-        self._dropped = self._gauge(
-            "receiver_dropped_chunks", "Chunks dropped because the event loop was stalled too long"
-        )
         self._attempts = self._counter(
             "webhook_attempts", "Webhook requests, by endpoint and result", "endpoint", "result"
         )
@@ -91,6 +111,7 @@ class Metrics:
         self._speech_to_webhook = self._histogram(latency.SPEECH_TO_WEBHOOK, "endpoint")
         self._bound = cache(lambda metric, *labels: metric.labels(*labels))
         self._known_sessions: dict[tuple[str, str], Gauge] = {}
+        self._unknown: OrderedDict[str, Unmeasurable] = OrderedDict()  # finals whose end of speech is not known
         self._run_since = wall_clock(time.monotonic_ns())
         self.on_measured: Callable[[str, str, float], None] = lambda _call, _latency, _seconds: None
 
@@ -133,6 +154,24 @@ class Metrics:
                     child = self._known_sessions[engine, state] = self._sessions.labels(engine, state)
                     child.set(count)
 
+    def surveyed(self, written: Mapping[str, int], backlog: float, worst: float) -> None:
+        """Takes what only a look at all legs tells.
+
+        Args:
+            written: Bytes that the legs that are up have written so far, by engine.
+            backlog: Seconds of audio that no session has yet, of all legs.
+            worst: Likewise, of the leg that is furthest behind.
+        """
+        for engine, size in (self._written_before + Sums(written)).items():
+            self._bound(self._asr_bytes, engine).inc(max(0, size - self._written_told[engine]))
+            self._written_told[engine] = max(size, self._written_told[engine])
+        self._backlog.set(backlog)
+        self._furthest.set(worst)
+
+    def collect(self, collector: Collector) -> None:
+        """Adds what is made at each scrape, in the scraping thread."""
+        self.registry.register(collector)
+
     def waiting(self, endpoint: str, events: int, oldest: float) -> None:
         """Takes what waits for an endpoint, and since how many seconds."""
         self._bound(self._waiting, endpoint).set(events)
@@ -153,6 +192,22 @@ class Metrics:
         for cause, count in counts.items():
             metric = self._refused if cause in SHED else self._dropped_sip
             self._bound(metric, cause).inc(count)
+
+    def call_set_up(self, seconds: float) -> None:
+        """So long after its INVITE a dialog was confirmed."""
+        self._setup.observe(seconds)
+
+    def key_pressed(self, *, withheld: bool) -> None:
+        """A key was pressed."""
+        self._bound(self._keys, "withheld" if withheld else "told").inc()
+
+    def asr_session(self, engine: str, cause: SessionCause) -> None:
+        """A recogniser's session speaks for a leg from now on."""
+        self._bound(self._begun, engine, cause.value).inc()
+
+    def asr_written(self, engine: str, size: int) -> None:
+        """A leg is over, and so many bytes of audio were written to an engine."""
+        self._written_before[engine] += size
 
     def leg_up(self) -> None:
         """A leg was answered."""
@@ -189,7 +244,11 @@ class Metrics:
 
     def words_settled(self, event: events.Event, spoken_ns: int | None, *, located: bool) -> None:
         """An utterance, whose last sample was due at ``spoken_ns`` (monotonic), became final."""
-        self._since_speech(latency.SPEECH_TO_FINAL, self._to_final, event, spoken_ns, located)
+        reason = self._since_speech(latency.SPEECH_TO_FINAL, self._to_final, event, spoken_ns, located)
+        if reason is not None:
+            self._unknown[event.id] = reason
+            if len(self._unknown) > UNKNOWN:
+                self._unknown.popitem(last=False)
 
     def words_lag(self, call: str, seconds: float | None) -> None:
         """A text ends so long before the audio."""
@@ -202,8 +261,6 @@ class Metrics:
         """A leg is over."""
         for what in ("received", "concealed", "paused", "sent", "withheld", "unrecognised"):
             self._bound(self._audio, what).inc(getattr(leg, what) / SAMPLE_RATE)
-        for what in ("packets", "lost", "late", "duplicates", "foreign"):
-            self._bound(self._packets, "received" if what == "packets" else what).inc(getattr(leg, what))
 
     def leg_heard(self, quality: Quality) -> None:
         """A leg is over, and sounded like this."""
@@ -212,10 +269,6 @@ class Metrics:
         self._loss.observe(quality.loss)
         if quality.drift_ppm is not None:
             self._drift.observe(abs(quality.drift_ppm))
-
-    def chunks_dropped(self, total: int) -> None:
-        """The receiver's count of dropped chunks."""
-        self._dropped.set(total)
 
     def webhook_attempted(self, endpoint: str, result: str) -> None:
         """A webhook request ended."""
@@ -230,9 +283,12 @@ class Metrics:
             self._missed(latency.SPEECH_TO_WEBHOOK, Unmeasurable.EARLIER_RUN)
             return
         now, call = wall_clock(time.monotonic_ns()), event.call.id
-        spoken = event.data.time + timedelta(milliseconds=event.data.end_ms - event.data.start_ms)
         child = self._bound(self._to_webhook, endpoint)
         self._measured(latency.FINAL_TO_WEBHOOK, child, call, (now - event.time).total_seconds())
+        if event.id in self._unknown:
+            self._missed(latency.SPEECH_TO_WEBHOOK, self._unknown[event.id])
+            return
+        spoken = event.data.time + timedelta(milliseconds=event.data.end_ms - event.data.start_ms)
         child = self._bound(self._speech_to_webhook, endpoint)
         self._measured(latency.SPEECH_TO_WEBHOOK, child, call, (now - spoken).total_seconds())
 
@@ -252,13 +308,13 @@ class Metrics:
 
     def _since_speech(
         self, what: latency.Latency, metric: Histogram, event: events.Event, spoken_ns: int | None, located: bool
-    ) -> None:
-        if spoken_ns is None:
-            self._missed(what, Unmeasurable.NO_ANCHOR)
-        elif not located:
-            self._missed(what, Unmeasurable.NO_SPEECH_FOUND)
+    ) -> Unmeasurable | None:
+        reason = Unmeasurable.NO_ANCHOR if spoken_ns is None else None if located else Unmeasurable.NO_SPEECH_FOUND
+        if reason is not None or spoken_ns is None:
+            self._missed(what, reason or Unmeasurable.NO_ANCHOR)
         else:
             self._measured(what, metric, event.call.id, (time.monotonic_ns() - spoken_ns) / 1e9)
+        return reason
 
     def _measured(self, what: latency.Latency, metric: Histogram, call: str, seconds: float) -> None:
         # the exemplar names a call to look at; only scrapers that ask for OpenMetrics get it
@@ -276,42 +332,3 @@ class Metrics:
 
     def _histogram(self, what: latency.Latency, *labels: str) -> Histogram:
         return Histogram(what.name, what.meaning, labels, unit="seconds", buckets=what.buckets, registry=self.registry)
-
-
-class DeliveryMetrics(Observer):
-    """Counts what delivery tells."""
-
-    def __init__(self, metrics: Metrics, pulse: Pulse) -> None:
-        self._metrics = metrics
-        self._pulse = pulse
-
-    def attempted(self, endpoint: str, event_type: str, result: Result, seconds: float, status: int) -> None:  # noqa: ARG002
-        """Counts a request."""
-        self._metrics.webhook_attempted(endpoint, result)
-        self._pulse.results[endpoint] = f"{result} {status}" if status else result
-
-    def delivered(self, endpoint: str, event: events.Event, at: float) -> None:  # noqa: ARG002
-        """Measures a delivery."""
-        self._metrics.webhook_delivered(endpoint, event)
-        if event.durable:
-            self._pulse.delivered[endpoint] += 1
-            self._pulse.recorder.note(
-                event.call.id, "delivery", "delivered", endpoint=endpoint, type=event.type, seq=event.seq
-            )
-
-    def dropped(self, endpoint: str, event_type: str, reason: Dropped) -> None:  # noqa: ARG002
-        """Counts an event that is not sent."""
-        self._metrics.webhook_dropped(endpoint, reason)
-
-    def dead_letter(self, endpoint: str, event_type: str) -> None:  # noqa: ARG002
-        """Counts an event whose attempts are used up."""
-        self._metrics.webhook_dropped(endpoint, "dead_letter")
-        self._pulse.dead[endpoint] += 1
-
-    def storage(self, ok: bool, text: str) -> None:
-        """Keeps in mind whether events can be written."""
-        self._pulse.store = "ok" if ok else text
-
-    def undurable(self, event_type: str) -> None:  # noqa: ARG002
-        """Counts an event that is not on disk."""
-        self._metrics.undurable()

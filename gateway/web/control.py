@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -15,6 +16,7 @@ from gateway.calls.switchboard import Switchboard
 from gateway.config import Settings
 from gateway.delivery.sender import shown
 from gateway.media.chunks import SAMPLE_RATE
+from gateway.media.quality import quality
 from gateway.media.timeline import milliseconds
 from gateway.telemetry import logs
 from gateway.telemetry.pulse import Pulse
@@ -25,6 +27,23 @@ from gateway.web.view import LegQuality, SpanView
 SPANS = 400
 # A leg this loud moves its meter; below, it is noise (dBov).
 AUDIBLE = -60
+
+
+@dataclass(slots=True)
+class Legs:
+    """Sums over the legs whose recognition is not over.
+
+    Attributes:
+        sessions: How many there are, by engine and state.
+        written: Bytes written to recognisers, by engine.
+        backlog: Seconds of audio that no session has yet.
+        worst: Likewise, of the leg that is furthest behind.
+    """
+
+    sessions: dict[str, Counter[str]]
+    written: Counter[str] = field(default_factory=Counter)
+    backlog: float = 0.0
+    worst: float = 0.0
 
 
 class Control:
@@ -72,6 +91,7 @@ class Control:
         found = []
         for leg in known.legs:
             stats = self._switchboard.stats(leg)
+            sound = quality(stats, concealed=self._settings.media.conceal_ms > 0) if stats and stats.packets else None
             spans = [
                 SpanView.model_construct(
                     kind=span.kind.name.lower(),
@@ -83,6 +103,7 @@ class Control:
             found.append(
                 LegQuality.model_construct(
                     leg=leg.name,
+                    codec=leg.codec,
                     engine=leg.engine,
                     asr=leg.recognition.value,
                     level=leg.level,
@@ -92,6 +113,8 @@ class Control:
                     late=stats.late if stats else 0,
                     foreign=stats.foreign if stats else 0,
                     jitter_ms=round(stats.jitter / 8, 2) if stats else 0.0,
+                    loss=sound.loss if sound else 0.0,
+                    mos=sound.mos if sound else None,
                     spans=spans[-SPANS:],
                 )
             )
@@ -155,6 +178,17 @@ class Control:
                 if leg.summary is None:
                     found.setdefault(leg.engine, Counter())[leg.recognition.value] += 1
         return found
+
+    def look(self) -> Legs:
+        """Sums up what the recognition of all legs says."""
+        sums = Legs(self.sessions())
+        for call in self._registry:
+            for leg in call.legs:
+                if leg.summary is None:
+                    sums.written.update(leg.written)
+                    sums.backlog += leg.backlog / SAMPLE_RATE
+                    sums.worst = max(sums.worst, leg.backlog / SAMPLE_RATE)
+        return sums
 
     def unsettled(self) -> float:
         """Returns the seconds of audio that are kept because their words are not settled."""

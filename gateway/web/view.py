@@ -19,12 +19,14 @@ class LegView(BaseModel):
         codec: What it sends; empty where the events do not say.
         state: ``up``, ``held`` (by its peer), ``paused`` (transcription, by an operator) or ``ended``.
         trouble: Why it has no recogniser now; empty while it has one.
+        speaker: Who speaks on it, where recording metadata (SIPREC) says so.
     """
 
     name: str
     codec: str = ""
     state: Literal["up", "held", "paused", "ended"] = "up"
     trouble: str = ""
+    speaker: str = ""
 
 
 class WordsView(BaseModel):
@@ -117,6 +119,7 @@ class LegQuality(BaseModel):
 
     Attributes:
         leg: The leg's name.
+        codec: What it sends.
         engine: Who recognises.
         asr: State of its recognition.
         level: Loudest 20 ms of the last chunk, dBov (0 is the loudest, -127 silence).
@@ -126,10 +129,13 @@ class LegQuality(BaseModel):
         late: Packets too late to be used.
         foreign: Packets from elsewhere, dropped.
         jitter_ms: Interarrival jitter (RFC 3550).
+        loss: Share of the packets that were lost or late, 0 to 1.
+        mos: Listening quality by the E-model, 1 to 4.41; None before the first packet.
         spans: What its clock was, oldest first; at most the last 400.
     """
 
     leg: str
+    codec: str = ""
     engine: str
     asr: str
     level: int
@@ -139,6 +145,8 @@ class LegQuality(BaseModel):
     late: int
     foreign: int
     jitter_ms: float
+    loss: float = 0.0
+    mos: float | None = None
     spans: list[SpanView]
 
 
@@ -207,11 +215,12 @@ class CallView:
         detail.labels = call.labels
         detail.seq = max(detail.seq, event.seq)
         match event.data:
-            case events.CallStarted(leg=leg, codec=codec):
+            case events.CallStarted(leg=leg, codec=codec, speaker=speaker):
                 detail.started = event.time
-                self._legs[leg] = LegView(name=leg, codec=codec)
-            case events.CallUpdated(leg=str(leg), change=change):
+                self._legs[leg] = LegView(name=leg, codec=codec, speaker=_spoken_by(speaker))
+            case events.CallUpdated(leg=str(leg), change=change, speaker=speaker):
                 self._leg(leg, change)
+                self._known(leg).speaker = _spoken_by(speaker) or self._known(leg).speaker
                 if change != "speaker":
                     self._note(event, leg, change)
             case events.CallEnded(reason=reason, seconds=seconds):
@@ -280,3 +289,7 @@ class CallView:
             state=state, **{name: getattr(said, name) for name in events.Words.model_fields}
         )
         self._detail.last_words = said.text
+
+
+def _spoken_by(speaker: events.Speaker | None) -> str:
+    return "" if speaker is None else speaker.name or speaker.aor

@@ -12,7 +12,7 @@ import numpy as np
 from gateway.asr.engine import Engine, Failure
 from gateway.asr.fake.pcm import decode
 from gateway.asr.fake.words import say, text_of
-from gateway.calls.leg import Leg
+from gateway.calls.leg import Leg, SessionCause
 from gateway.config import Settings
 from gateway.media.chunks import SAMPLE_RATE, Chunk, Digit, Kind, Span
 from gateway.transcripts.utterances import Change, Update
@@ -94,6 +94,10 @@ class Owner:
     def leg_key(self, leg: Leg, digit: Digit) -> None: ...
 
     def leg_audio(self, leg: Leg, first: int, payload: bytes, codec: str) -> None: ...
+
+    def leg_key_withheld(self) -> None: ...
+
+    def leg_session(self, engine: str, cause: SessionCause) -> None: ...
 
     def leg_withheld(self, leg: Leg, *, withheld: bool) -> None: ...
 

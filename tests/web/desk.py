@@ -96,11 +96,27 @@ class Site:
     outbox: Outbox
     calls: dict[str, int] = field(default_factory=dict)
 
-    def tell(self, call: str, data: events.Body, *, at: float = 0.0, number: str = "100") -> events.Event:
+    def tell(
+        self,
+        call: str,
+        data: events.Body,
+        *,
+        at: float = 0.0,
+        number: str = "100",
+        headers: dict[str, str] | None = None,
+        labels: dict[str, str] | None = None,
+    ) -> events.Event:
         """Publishes an event as a call does: numbered, to the store and to the board."""
         if not isinstance(data, events.TranscriptPartial):
             self.calls[call] = self.calls.get(call, 0) + 1
-        info = events.CallInfo(id=call, sip_call_ids=["a@b"], from_number=number, to_number="200", headers={})
+        info = events.CallInfo(
+            id=call,
+            sip_call_ids=["a@b"],
+            from_number=number,
+            to_number="200",
+            headers=headers or {},
+            labels=labels or {},
+        )
         event = events.Event(
             id=str(uuid7()),
             time=BEGUN + timedelta(seconds=at),
@@ -133,7 +149,7 @@ def completed(*said: Any) -> events.TranscriptCompleted:
 
 
 @asynccontextmanager
-async def site(folder: Path, *, tokens: bool = True, **web: Any) -> AsyncIterator[Site]:
+async def site(folder: Path, *, tokens: bool = True, desk: Desk | None = None, **web: Any) -> AsyncIterator[Site]:
     """Runs a web side on a free port."""
     known = [{"name": f"{role}er", "role": role, "token": token} for role, token in TOKENS.items()] if tokens else []
     settings = Settings(
@@ -142,7 +158,7 @@ async def site(folder: Path, *, tokens: bool = True, **web: Any) -> AsyncIterato
     )
     outbox = Outbox(folder / "outbox.db")
     await outbox.start([])
-    desk = Desk()
+    desk = desk or Desk()
     board = Board(Feed(), desk)
     server = WebServer(Parts(settings, board, History(folder / "outbox.db"), desk))
     await server.start()

@@ -9,9 +9,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from gateway import events
+from gateway.web.settings import Web
 from tests.web.desk import TOKENS, Site, completed, site, words
 
 CALL = "01a200da-b142-7304-a95f-bc583c0be9a3"
@@ -67,12 +69,14 @@ async def ask(url: str, method: str = "GET", token: str | None = TOKENS["view"],
         return answer.status, json.loads(text) if answer.content_type == "application/json" else text
 
 
-def one_call(at: Site, call: str = CALL, text: str = "hello there", number: str = "100") -> None:
+def one_call(
+    at: Site, call: str = CALL, text: str = "hello there", number: str = "100", **marks: dict[str, str]
+) -> None:
     said = words(events.TranscriptFinal, text)
-    at.tell(call, events.CallStarted(leg="caller", codec="alaw"), number=number)
-    at.tell(call, said, at=2, number=number)
-    at.tell(call, events.CallEnded(reason="bye", seconds=3.0), at=3, number=number)
-    at.tell(call, completed(said), at=3, number=number)
+    at.tell(call, events.CallStarted(leg="caller", codec="alaw"), number=number, **marks)
+    at.tell(call, said, at=2, number=number, **marks)
+    at.tell(call, events.CallEnded(reason="bye", seconds=3.0), at=3, number=number, **marks)
+    at.tell(call, completed(said), at=3, number=number, **marks)
 
 
 async def test_every_operation_is_in_the_matrix_and_every_role_is_held_to_it(tmp_path: Path) -> None:
@@ -131,8 +135,8 @@ async def test_operating_is_written_into_the_audit_log_without_the_token(tmp_pat
 
 async def test_past_calls_are_found_by_number_words_and_time(tmp_path: Path) -> None:
     async with site(tmp_path) as running:
-        one_call(running)
-        one_call(running, OTHER, "Goodbye now", "555")
+        one_call(running, labels={"tier": "VIP"})
+        one_call(running, OTHER, "Goodbye now", "555", headers={"X-Queue": "sales"})
         await running.outbox.flush()
 
         async def found(query: str) -> list[str]:
@@ -145,6 +149,10 @@ async def test_past_calls_are_found_by_number_words_and_time(tmp_path: Path) -> 
         assert await found("text=HELLO") == [CALL]
         assert await found("text=nobody+said+this") == []
         assert await found("until=2001-01-01T00:00:00Z") == []
+        assert await found("since=2001-01-01T00:00:00Z&until=2100-01-01T00:00:00Z") == [OTHER, CALL]
+        assert await found("since=2100-01-01T00:00:00Z") == []
+        assert await found("label=SALES") == [OTHER], "by a chosen header"
+        assert await found("label=vip") == [CALL], "by a label that was attached"
         _, first = await ask(f"{running.url}api/v1/calls?state=past&limit=1")
         assert [call["id"] for call in first["calls"]] == [OTHER]
         assert await found(f"before={first['next']}") == [CALL]
@@ -244,3 +252,69 @@ async def test_the_page_is_served_with_a_strict_policy(tmp_path: Path, path: str
             tag = answer.headers["ETag"]
         async with client.get(running.url + path, headers={"If-None-Match": tag}) as answer:
             assert answer.status == 304
+
+
+async def test_export_in_each_form_and_not_before_the_end(tmp_path: Path) -> None:
+    async with site(tmp_path) as running:
+        running.tell(OTHER, events.CallStarted(leg="caller", codec="alaw"))
+        one_call(running)
+        await running.outbox.flush()
+        texts = {}
+        for form in ("json", "text", "srt", "vtt"):
+            async with aiohttp.ClientSession() as client:
+                url = f"{running.url}api/v1/calls/{CALL}/export?form={form}"
+                async with client.get(url, headers=bearer(TOKENS["view"])) as answer:
+                    assert answer.status == 200
+                    ending = {"text": "txt"}.get(form, form)
+                    assert answer.headers["Content-Disposition"] == f'attachment; filename="{CALL}.{ending}"'
+                    texts[form] = await answer.text()
+        assert all("hello there" in text for text in texts.values())
+        assert texts["vtt"].startswith("WEBVTT\n")
+        assert "00:00:01,000 --> 00:00:01,800" in texts["srt"]
+        assert (await ask(f"{running.url}api/v1/calls/{OTHER}/export"))[0] == 409
+
+
+async def test_an_admin_drains_sets_the_log_level_and_sees_the_configuration_masked(tmp_path: Path) -> None:
+    async with site(tmp_path) as running:
+        api, token = f"{running.url}api/v1", TOKENS["admin"]
+        assert await ask(f"{api}/log-level", "PUT", token, json={"level": "debug"}) == (200, {"level": "debug"})
+        assert running.desk.level == "debug"
+        assert (await ask(f"{api}/log-level", "PUT", token, json={"level": "loud"}))[0] == 422
+        status, shown = await ask(f"{api}/config", token=token)
+        assert (status, shown["web"]["tokens"][0]["name"]) == (200, "viewer")
+        assert not any(secret in json.dumps(shown) for secret in TOKENS.values())
+        assert await ask(f"{api}/drain", "POST", token) == (202, {"outcome": "done"})
+        assert running.desk.told == [("drain",)]
+
+
+async def test_operators_pause_resume_and_label(tmp_path: Path) -> None:
+    async with site(tmp_path) as running:
+        call, token = f"{running.url}api/v1/calls/{CALL}", TOKENS["operate"]
+        for act in ("pause", "resume"):
+            assert await ask(f"{call}/legs/the%20agent/{act}", "POST", token) == (202, {"outcome": "done"})
+        assert (await ask(f"{call}/labels", "PUT", token, json={"labels": {"queue": "sales"}}))[0] == 202
+        assert running.desk.told == [
+            ("pause", CALL, "the agent", True),
+            ("pause", CALL, "the agent", False),
+            ("label", CALL, {"queue": "sales"}),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("web", "fault"),
+    [
+        ({}, "set web.tokens first"),
+        ({"tokens": True}, "set certificate and key, or behind_proxy"),
+        ({"tokens": True, "behind_proxy": True}, ""),
+        ({"tokens": True, "certificate": "a.pem", "key": "a.key"}, ""),
+        ({"listen": "[::1]:8080"}, ""),
+    ],
+)
+def test_elsewhere_than_on_loopback_it_wants_tokens_and_tls(web: dict[str, Any], fault: str) -> None:
+    known = [{"name": "a", "role": "view", "token": TOKENS["view"]}] if web.get("tokens") else []
+    wanted = {"listen": "0.0.0.0:8080", **web, "tokens": known}
+    if fault:
+        with pytest.raises(ValidationError, match=fault):
+            Web.model_validate(wanted)
+    else:
+        Web.model_validate(wanted)

@@ -178,8 +178,11 @@ async function route() {
     timer = setInterval(draw, SYSTEM_MS);
   }
   if (known === "past" && !$("results").childElementCount) past.search();
-  if (!id) open.close();
-  else if (open.id !== id) {
+  if (!id) {
+    // where the reader was before
+    if (open.id) ({ live: $("list"), past: $("view-past") })[known]?.focus({ preventScroll: true });
+    open.close();
+  } else if (open.id !== id) {
     await open.open(id);
     if (matchMedia("(max-width: 760px)").matches) $("call-title").scrollIntoView();
   }

@@ -2,9 +2,10 @@
 
 import { ask, save } from "./api.js";
 import { apply, number } from "./fold.js";
-import { clock, moment, t } from "./texts.js";
+import { clock, duration, hour, moment, t } from "./texts.js";
 
 const POLL_MS = 2000;
+const STEPS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600]; // seconds between the times of an axis
 const SVG = "http://www.w3.org/2000/svg";
 const $ = (id) => document.getElementById(id);
 
@@ -24,7 +25,11 @@ export function rows(table, head, lines) {
   }
   const made = lines.map((line) => {
     const row = element("tr");
-    row.append(...line.map((text) => element("td", String(text ?? ""))));
+    row.append(...line.map((item) => {
+      const cell = element("td");
+      cell.append(item instanceof Node ? item : String(item ?? ""));
+      return cell;
+    }));
     return row;
   });
   table.replaceChildren(first, ...made);
@@ -129,10 +134,11 @@ export class CallPage {
   draw() {
     const call = this.call;
     $("call-title").textContent = `${party(call.from_number)} → ${party(call.to_number)}`;
-    const parts = [call.state === "live" && !call.ended ? t("call_live") : t("call_ended", call.reason), call.started ? moment(call.started) : ""];
+    const parts = [call.state === "live" && !call.ended ? t("call_live") : t("call_ended", t(`reason_${call.reason}`)), call.started ? moment(call.started) : ""];
     if (call.seconds !== null) parts.push(clock(call.seconds));
     if (call.complete !== null) parts.push(t(call.complete ? "complete" : "incomplete"));
     $("call-state").textContent = parts.filter(Boolean).join(" · ");
+    $("call-facts").replaceChildren(...Object.entries({ ...call.headers, ...call.labels }).map(([name, text]) => element("li", `${name}: ${text}`, "badge")));
     this.drawActions();
     this.drawLegs();
     this.drawWords();
@@ -179,13 +185,12 @@ export class CallPage {
     $("legs").replaceChildren(...this.call.legs.map((leg) => {
       const made = element("div", "", "leg");
       made.dataset.leg = leg.name;
-      made.append(element("strong", leg.name), element("span", t(leg.state), leg.state === "held" || leg.state === "paused" ? "badge warn" : "badge"));
-      if (leg.codec) made.append(element("span", leg.codec, "badge"));
+      made.append(element("strong", leg.speaker ? `${leg.name} · ${leg.speaker}` : leg.name), element("span", t(leg.state), leg.state === "held" || leg.state === "paused" ? "badge warn" : "badge"));
       if (leg.trouble) made.append(element("span", leg.trouble, "badge bad"));
       const meter = element("span", "", `meter ${leg.state}`);
       meter.ariaHidden = "true";
       meter.append(element("i"));
-      made.append(meter);
+      if (leg.state !== "ended") made.append(meter);
       return made;
     }));
   }
@@ -216,7 +221,7 @@ export class CallPage {
       if (item.said) this.fillSaid(node, item.said);
       else if (!node.textContent) {
         node.className = "note";
-        node.textContent = t(`note_${item.note.what}`, item.note.leg, item.note.text);
+        node.textContent = `${hour(item.note.time)} · ${t(`note_${item.note.what}`, item.note.leg, item.note.text)}`;
       }
     }
     if (end) list.scrollTop = list.scrollHeight;
@@ -229,7 +234,7 @@ export class CallPage {
     Object.assign(node.dataset, { leg: said.leg, utterance: said.utterance });
     const second = this.call.legs.findIndex((leg) => leg.name === said.leg) % 2 === 1;
     node.className = `said ${said.state}${second ? " second" : ""}`;
-    const who = `${said.leg} · ${new Date(said.time).toLocaleTimeString(document.documentElement.lang)}${said.state === "refined" ? ` · ${t("refined")}` : ""}`;
+    const who = `${said.leg} · ${hour(said.time)}${said.state === "refined" ? ` · ${t("refined")}` : ""}`;
     if (!node.firstChild) node.append(element("div", "", "who"), element("div", "", "text"));
     node.children[0].textContent = who;
     node.children[1].textContent = said.text;
@@ -239,12 +244,13 @@ export class CallPage {
     const call = this.call;
     const longest = Math.max(1000, ...call.quality.map((leg) => leg.duration_ms));
     const seen = new Set();
+    $("no-timeline").hidden = call.quality.length > 0;
     $("timeline").replaceChildren(...call.quality.flatMap((leg) => {
       const drawing = document.createElementNS(SVG, "svg");
       drawing.setAttribute("viewBox", `0 0 ${longest} 22`);
       drawing.setAttribute("preserveAspectRatio", "none");
       drawing.setAttribute("role", "img");
-      drawing.setAttribute("aria-label", t("timeline_of", leg.leg));
+      drawing.setAttribute("aria-label", `${t("timeline_of", leg.leg)}: ${spoken(leg)}`);
       const bar = (kind, from, to, y, height) => {
         const rect = document.createElementNS(SVG, "rect");
         const shape = { x: from, y, width: Math.max(to - from, longest / 2000), height, class: `kind-${kind}` };
@@ -255,19 +261,38 @@ export class CallPage {
       for (const span of leg.spans) bar(span.kind, span.start_ms, span.end_ms, 0, 14);
       for (const said of call.transcript) if (said.leg === leg.leg) bar("speech", said.start_ms, said.end_ms, 16, 6);
       return [element("div", `${leg.leg} · ${clock(leg.duration_ms / 1000)}`, "name"), drawing];
-    }));
+    }), ...(call.quality.length ? [axis(longest)] : []));
     $("legend").replaceChildren(...[...seen].map((kind) => {
       const made = element("span");
       made.append(element("i", "", `kind-${kind}`), t(`kind_${kind}`));
       return made;
     }));
-    rows($("quality"), [t("leg"), t("engine"), t("asr"), t("duration"), t("packets"), t("lost"), t("late"), t("foreign"), t("jitter")],
-      call.quality.map((leg) => [leg.leg, leg.engine, leg.asr, (leg.duration_ms / 1000).toFixed(1), leg.packets, leg.lost, leg.late, leg.foreign, leg.jitter_ms]));
+    rows($("quality"), [t("leg"), t("codec"), t("engine"), t("asr"), t("mos"), t("loss"), t("jitter"), t("packets"), t("lost"), t("late"), t("foreign")],
+      call.quality.map((leg) => [leg.leg, leg.codec, leg.engine, t(`asr_${leg.asr.replace(" ", "_")}`), leg.mos?.toFixed(2) ?? "–", `${(leg.loss * 100).toFixed(2)} %`, duration(leg.jitter_ms / 1000), leg.packets, leg.lost, leg.late, leg.foreign]));
     rows($("latency"), [t("latency"), t("count"), t("last"), t("mean"), t("worst")],
-      Object.entries(call.latency).map(([name, lag]) => [t(name), lag.count, lag.last.toFixed(3), lag.mean.toFixed(3), lag.worst.toFixed(3)]));
+      Object.entries(call.latency).map(([name, lag]) => [t(name), lag.count, duration(lag.last), duration(lag.mean), duration(lag.worst)]));
     $("quality").hidden = !call.quality.length;
     $("latency").hidden = !Object.keys(call.latency).length;
   }
+}
+
+/** What a timeline shows, in words. */
+function spoken(leg) {
+  const sums = new Map();
+  for (const span of leg.spans) sums.set(span.kind, (sums.get(span.kind) ?? 0) + span.end_ms - span.start_ms);
+  return [...sums].map(([kind, ms]) => `${t(`kind_${kind}`)} ${duration(ms / 1000)}`).join(", ");
+}
+
+/** The times below the timelines. */
+function axis(longest) {
+  const made = element("div", "", "axis");
+  const step = STEPS.find((seconds) => longest / 1000 / seconds <= 6) ?? STEPS.at(-1);
+  for (let at = 0; at * 1000 <= longest * 0.95; at += step) {
+    const tick = element("span", clock(at));
+    tick.style.left = `${(at * 100_000) / longest}%`;
+    made.append(tick);
+  }
+  return made;
 }
 
 /** How far a meter goes out at a level in dBov: nothing below -60, all at -10. */

@@ -13,9 +13,11 @@ export function fresh(id) {
 
 function leg(call, name) {
   let found = call.legs.find((item) => item.name === name);
-  if (!found) call.legs.push((found = { name, codec: "", state: "up", trouble: "" }));
+  if (!found) call.legs.push((found = { name, codec: "", state: "up", trouble: "", speaker: "" }));
   return found;
 }
+
+const speaker = (data) => data.speaker?.name || data.speaker?.aor || "";
 
 /** Applies an event to a call of the list, or to a call with all its details (it has `transcript` then). */
 export function apply(call, event) {
@@ -23,12 +25,14 @@ export function apply(call, event) {
   call.from_number = event.call.from_number;
   call.to_number = event.call.to_number;
   call.labels = event.call.labels ?? {};
+  call.headers = event.call.headers ?? {};
   call.seq = Math.max(call.seq, event.seq);
   if (type === "call.started") {
     call.started = event.time;
-    leg(call, data.leg).codec = data.codec;
+    Object.assign(leg(call, data.leg), { codec: data.codec, speaker: speaker(data) });
   } else if (type === "call.updated" && data.leg) {
     leg(call, data.leg).state = LEG_STATE[data.change] ?? leg(call, data.leg).state;
+    leg(call, data.leg).speaker = speaker(data) || leg(call, data.leg).speaker;
     if (data.change !== "speaker") note(call, event, data.change);
   } else if (type === "call.ended") {
     Object.assign(call, { ended: event.time, reason: data.reason, seconds: data.seconds });
