@@ -50,6 +50,9 @@ async def test_everything_is_shown_in_every_look(tmp_path: Path, claim: Claim) -
                 await page.screenshot(path=SHOTS / f"{name}-{look}.png", full_page="narrow" in look or name == "system")
                 found += [f"{name} {look}: {fault}" for fault in await faults(page)]
                 widest = max(widest, await page.evaluate("innerWidth === 320 && document.documentElement.scrollWidth"))
+                if (name, look) == ("call", "narrow-ru"):
+                    alone = not await page.locator("#view-live").is_visible()
+                    claim("page: at 320 px a call has the screen to itself", alone, alone)
             if look != "light":
                 continue
             await page.goto(f"{running.url}#/live/{showcase.CALL}")
@@ -80,8 +83,12 @@ async def test_everything_is_shown_in_every_look(tmp_path: Path, claim: Claim) -
             )
             lags = await page.locator("#latency td:first-child").all_text_contents()
             claim("page: latencies of the call", lags, len(lags) == len(showcase.LATENCIES))
-            meter = await page.locator("#legs .meter i").first.evaluate("bar => bar.style.transform")
-            claim("page: level meters move", meter, meter not in ("", "scaleX(0)", "scaleX(0.00)"))
+            moved = page.locator(
+                '#legs .meter i[style*="scaleX"]:not([style*="scaleX(0)"]):not([style*="scaleX(0.00)"])'
+            )
+            await moved.first.wait_for(state="attached")
+            meter = await moved.first.evaluate("bar => bar.style.transform")
+            claim("page: level meters move", meter, "scaleX" in meter)
             await page.goto(f"{running.url}#/system")
             charts = await page.locator(".chart").count()
             claim("page: charts of the last hour", charts, charts == len(showcase.LATENCIES))
@@ -173,7 +180,11 @@ async def test_by_keyboard_alone(tmp_path: Path, claim: Claim) -> None:
         await page.locator(".row .words", has_text="read me out").wait_for()
         await page.goto(f"{running.url}#/live/{showcase.CALL}")
         await page.locator(".said").first.wait_for()
-        running.tell(showcase.CALL, words(events.TranscriptFinal, "and me", utterance=100), number="74951234567")
+        running.tell(showcase.CALL, words(events.TranscriptPartial, "and", utterance=100), number="74951234567")
+        await page.locator(".said.partial .text", has_text="and").last.wait_for()
+        running.tell(
+            showcase.CALL, words(events.TranscriptFinal, "and me", utterance=100, revision=2), number="74951234567"
+        )
         await page.locator("#announcer", has_text="and me").wait_for(state="attached")
         heard = await page.locator("#announcer").text_content()
         claim("page: finals are read out once, partials and old words not", heard, heard == "caller: and me")
