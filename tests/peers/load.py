@@ -39,7 +39,9 @@ class Load:
         return self.answer_ms[min(len(self.answer_ms) - 1, int(len(self.answer_ms) * percent / 100))]
 
 
-async def run(target: str, *, port: int, rate: int, hold_ms: int, seconds: int, pid: int) -> Load:
+async def run(
+    target: str, *, port: int, rate: int, hold_ms: int, seconds: int, pid: int, address: str = "127.0.0.1"
+) -> Load:
     """Calls.
 
     Args:
@@ -49,12 +51,13 @@ async def run(target: str, *, port: int, rate: int, hold_ms: int, seconds: int, 
         hold_ms: How long each lasts.
         seconds: For how long calls are begun; longer than ``hold_ms`` takes.
         pid: The process that is observed, from the time when as many calls end as begin.
+        address: sipp's own.
     """
     assert SIPP, "sipp is not installed: apt-get install sip-tester"
     with tempfile.TemporaryDirectory(prefix="sipp-") as name:
         folder = Path(name)
         process = await asyncio.create_subprocess_exec(
-            *(SIPP, target, "-sf", str(SCENARIO), "-i", "127.0.0.1", "-p", str(port), "-mi", "127.0.0.1"),
+            *(SIPP, target, "-sf", str(SCENARIO), "-i", address, "-p", str(port), "-mi", address),
             *("-m", str(rate * seconds), "-r", str(rate), "-l", str(rate * (hold_ms // 1000 + 5)), "-nostdin"),
             *("-d", str(hold_ms), "-key", "formats", "8", "-timeout", str(seconds + hold_ms // 1000 + 20)),
             *("-trace_stat", "-fd", "1", "-stf", "stat.csv", "-trace_rtt", "-rtt_freq", "1"),

@@ -38,7 +38,7 @@ class Talker:
             self.rtp.sendto(header + self.audio[number * FRAME : (number + 1) * FRAME], self.to)
 
 
-def talkers(port: int, count: int, *, words: int) -> list[Talker]:
+def talkers(port: int, count: int, *, words: int, address: str = "127.0.0.1") -> list[Talker]:
     """Returns callers who say ``words`` words each, all different, at 400 ms a word."""
     chance = random.Random(7)
     sayable = sorted(set(range(256)) - SILENCE)
@@ -46,18 +46,18 @@ def talkers(port: int, count: int, *, words: int) -> list[Talker]:
     for _ in range(count):
         values = chance.sample(sayable, words)
         rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        rtp.bind(("127.0.0.1", 0))
+        rtp.bind((address, 0))
         rtp.setblocking(False)
         audio = spoken(values, gap_ms=100)
-        made.append(Talker(SipPeer(port), [word(value) for value in values], audio, rtp))
+        made.append(Talker(SipPeer(port, address=address), [word(value) for value in values], audio, rtp))
     return made
 
 
 async def call_all(callers: list[Talker]) -> None:
     """Places all calls."""
     for caller in callers:
-        media = f"m=audio {caller.rtp.getsockname()[1]} RTP/AVP 8\r\n"
-        answered = await caller.peer.invite(sdp(media))
+        here, port = caller.rtp.getsockname()
+        answered = await caller.peer.invite(sdp(f"m=audio {port} RTP/AVP 8\r\n", address=here))
         assert answered.code == 200, answered.text
         address = answered.body.partition("c=IN IP4 ")[2].partition("\r")[0]
         caller.to = (address, int(answered.body.partition("m=audio ")[2].partition(" ")[0]))
