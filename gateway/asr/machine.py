@@ -103,7 +103,7 @@ class Machine:
         self._outage: float | None = None  # since when there is no session
         self._told = False  # that there is none
         self._given_up_before = 0
-        self._orderly = False  # the session before was read to its end
+        self._orderly = False  # the session that spoke last was read to its end
         self._from = 0  # the next session hears nothing before this sample
         self._finals = 0
         self._lost_told = 0
@@ -145,7 +145,7 @@ class Machine:
     def settle(self, sample: int, text: str = "") -> None:
         """Says that all words before a sample of the leg's clock are final: they are never told again.
 
-        Their audio is forgotten as far as the session has certainly heard it. What was taken for final because an
+        Their audio is forgotten where the session has certainly heard all of it. What was taken for final because an
         engine fell silent is replayed should it have died, and only words that are not among the final ones count.
 
         Args:
@@ -154,7 +154,7 @@ class Machine:
         """
         self._wish = max(self._wish, sample)
         self._final = (self._final + text.split())[-LONGEST:]
-        self._settle()
+        self.buffer.settle(sample if self._heard >= sample else self._heard - int(LEAD * SAMPLE_RATE))
 
     def finish(self, now: float) -> None:
         """Says that no more audio comes; ``asr_done`` follows within ``finish_seconds``."""
@@ -217,7 +217,6 @@ class Machine:
                 run.listen(event, now)
                 if run is self._current and self._old is None:
                     self._heard = max(self._heard, run.heard)
-                    self._settle()
                 self._attempts = 0  # some engines are ready before they have looked at anything
                 if self._old is not None and run is not self._old:
                     run.hold(event)
@@ -225,10 +224,6 @@ class Machine:
                     self._deliver(run, event)
         self._tell_lost()
         self._rearm()
-
-    def _settle(self) -> None:
-        early = self._heard < self._wish
-        self.buffer.settle(self._heard - int(LEAD * SAMPLE_RATE) if early else self._wish)
 
     # opening
 
@@ -291,9 +286,10 @@ class Machine:
     def _announce(self, run: Run, origin: int) -> None:
         """Lets a session speak from now on."""
         run.base = self._finals
-        if self._orderly and origin < self._joint_until:
+        self._heard = max(origin, run.heard)
+        if origin < self._joint_until and (self._orderly or self._wish <= self._joint_until):
             run.joint = self._joint
-        elif not self._orderly and origin < self._wish:
+        elif origin < self._wish:
             run.joint = Joint(self._final, None)
         self._observer.asr_started(run.engine.name, origin, continues=self._orderly)
         self._orderly = False
@@ -317,6 +313,10 @@ class Machine:
             return
         self._timers.pop("pump", None)
         if self._stalled(run, now):
+            return
+        full = run.due is not None and run.positions.length >= run.due.cut
+        if full and self._old is not None:  # it must not get more, and the next one waits for the old one's last words
+            self._timers["pump"] = now + CONGESTION_POLL
             return
         buffer, message = self.buffer, run.engine.limits.message_ms * SAMPLE_RATE // 1000
         if run.session.congested:
@@ -424,9 +424,10 @@ class Machine:
 
     def _retire(self, run: Run, cut: int, now: float) -> None:
         assert run.session is not None  # noqa: S101 (it is open)
-        run.ending, run.cut = True, cut
+        run.ending, run.cut, run.heard_at = True, cut, now
+        run.deadline = now + self._settings.finish_seconds
         self._old, self._current = run, None
-        self._timers["drain"] = now + self._settings.finish_seconds
+        self._timers["drain"] = now + self._patience
         run.session.finish()
 
     def _drained(self, now: float) -> None:
@@ -449,9 +450,15 @@ class Machine:
             self._open(now)
 
     def _drain_overdue(self, now: float) -> None:
-        if self._old is not None:
-            text = f"the engine's last words did not come within {self._settings.finish_seconds:g} s"
-            self._lose(self._old, Failure("FINISH_TIMEOUT", text, retryable=True), now)
+        old = self._old
+        if old is None:
+            return
+        due = min(old.heard_at + self._patience, old.deadline)
+        if now < due:
+            self._timers["drain"] = due
+            return
+        text = "the engine did not say its last words in time"
+        self._lose(old, Failure("FINISH_TIMEOUT", text, retryable=True), now)
 
     # idling
 
@@ -555,9 +562,8 @@ class Machine:
         if self._old is None:
             self._from = 0
             self._overlaps = False
-            self._orderly = False
         else:
-            self._timers["drain"] = now + self._settings.finish_seconds
+            self._timers["drain"] = now
         self.buffer.rewind(self._from)
         if self.state is State.IDLE and not self.buffer.backlog:
             return

@@ -46,6 +46,7 @@ class Run:
         quiet: Samples of speech that it got since.
         mute: Samples without speech that it got one after the other.
         congested: Since when it takes nothing; None while it does.
+        deadline: When its last words must be out, once it gets no more audio.
         cut: One past the last sample that it is to say something about.
         joint: What was said of its first audio already.
         held: Results that wait until the session before it has said all.
@@ -69,6 +70,7 @@ class Run:
     quiet: int = 0
     mute: int = 0
     congested: float | None = None
+    deadline: float = 0.0
     cut: int = 0
     joint: Joint | None = None
     held: list[Result] = field(default_factory=list)

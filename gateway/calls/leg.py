@@ -266,7 +266,7 @@ class Leg:
         cause = SessionCause.CONTINUED if continues else SessionCause.REGAINED
         self._owner.leg_session(engine, cause if self._had_session else SessionCause.FIRST)
         self._had_session = True
-        self._tell(self._utterances.restart())
+        self._tell(self._utterances.restart(origin))
 
     def asr_text(self, partial: Partial) -> None:
         """The engine changed its text."""
@@ -275,6 +275,8 @@ class Leg:
         self._owner.leg_lag(None if partial.end is None else max(0, self._received() - partial.end))
         if partial.accumulates:
             self._tell(self._utterances.text(partial.text, position, now, partial.heard))
+            if not self._utterances.open:
+                self._recognition.settle(self._utterances.settled)
         else:
             self._tell(self._utterances.engine_text(partial, position, now))
 

@@ -27,6 +27,8 @@ OLD_WORDS = 2400
 UNHEARD = 4000
 # Stretches of speech that brought no words for so long were no speech (samples).
 STALE = 40000
+# Nobody says a word in less (samples).
+SHORTEST = 800
 # Stretches of speech that are kept while an engine says nothing of them.
 SEGMENTS = 256
 # An engine that goes on saying the same text for so long after a pause is not behind by that much (seconds).
@@ -127,6 +129,11 @@ class UtteranceBuilder:
         """The sample before which all words are final."""
         return self._settled
 
+    @property
+    def open(self) -> bool:
+        """Whether words are shown that are not final."""
+        return bool(self._tail)
+
     def speech(self, segment: Segment) -> None:
         """Takes a stretch of speech that has just begun; its end is read from it as it grows."""
         self._segments.append(segment)
@@ -136,13 +143,17 @@ class UtteranceBuilder:
         """The engine is lost: what is open is not final because nothing comes, and will be said again."""
         self._interrupted = True
 
-    def restart(self) -> list[Update]:
-        """Begins with a new engine session, which hears everything from ``settled`` on again.
+    def restart(self, origin: int = 0) -> list[Update]:
+        """Begins with a new engine session, which hears everything from a sample on.
+
+        Args:
+            origin: The sample; what was said before is final, or was given up.
 
         Returns:
             The open utterance emptied, where something of it had been shown.
         """
         shown = bool(self._tail)
+        self._segments = [segment for segment in self._segments if segment.open or segment.end - origin > SHORTEST]
         self._finals, self._words, self._ends, self._tail, self._growth = [], [], [], [], []
         self._cut, self._theirs, self._same, self._interrupted = None, False, 0, False
         return [self._partial(self._settled)] if shown else []
@@ -177,6 +188,9 @@ class UtteranceBuilder:
             self._same = heard
             if tail and self._cut is not None and self._confirmed(self._cut):
                 updates += self._finalise(self._cut.end)
+            elif not tail:
+                begun = self._segments[0].start if self._segments else heard
+                self._settled = max(self._settled, min(heard, begun) - OLD_WORDS)
             return updates
         if not self._tail:
             self._appeared = heard

@@ -36,6 +36,7 @@ from gateway.transcripts.utterances import Change, Update, UtteranceBuilder
 
 SILENCE = 0xD5
 WORD, GAP, HEARD, BLOCK, CHUNK = 1600, 480, 640, 2400, 800  # samples
+CONNECT = 3.0  # seconds until a session that says nothing is given up by its engine
 HANGOVER = 1600  # of the speech activity
 _RUN = re.compile(rb"([^\xd5])\1{%d,}" % (HEARD - 1), re.DOTALL)
 
@@ -62,7 +63,7 @@ class SimEngine:
         accumulates: Whether it is of Palatine's kind, or finds utterances itself.
         latency: Of its answers (seconds).
         alive: Whether it can be reached.
-        silent: Whether it says nothing any more.
+        silent: Whether new sessions never say anything; ``hush`` silences those that are there.
         full: Whether it takes no audio.
         refusal: What it answers to new sessions.
         most: The greatest number of sessions that lived at once.
@@ -97,6 +98,12 @@ class SimEngine:
         for session in self.sessions:
             session.fail(failure)
 
+    def hush(self) -> None:
+        """All sessions say nothing any more, and new ones nothing at all."""
+        self.silent = True
+        for session in self.sessions:
+            session.silent = True
+
     def end_early(self) -> None:
         """The engine ends its sessions in good order, though more audio is to come."""
         for session in self.sessions:
@@ -111,16 +118,20 @@ class SimSession:
         self.audio = bytearray()
         self.over = False
         self.finished = False
+        self.silent = engine.silent
         self._listener = listener
         self._worked = 0
         self._due = 0.0
         self._finals = 0
         self._final_end = 0
+        self._opening = False
         world = engine.world
         if engine.refusal is not None:
             world.later(0.05, lambda: self.fail(engine.refusal or Failure("", "", retryable=True)))
         elif engine.alive:
+            self._opening = True
             self._say(Ready())
+            world.later(CONNECT, self._not_open)
         else:
             world.later(0.05, lambda: self.fail(Failure("CONNECTION_LOST", "nobody there", retryable=True)))
 
@@ -163,6 +174,10 @@ class SimSession:
 
     # inside
 
+    def _not_open(self) -> None:
+        if self._opening:
+            self.fail(Failure("NO_CONFIG", "no answer", retryable=True))
+
     def _work(self, upto: int, *, ending: bool = False) -> None:
         self._worked = upto
         words = words_in(bytes(self.audio[:upto]))
@@ -185,8 +200,9 @@ class SimSession:
         self._due = max(self._due, world.now + self.engine.latency)
 
         def say() -> None:
-            if not self.over and not self.engine.silent and self.engine.alive:
+            if not self.over and not self.silent and self.engine.alive:
                 self.over = isinstance(event, End)
+                self._opening = self._opening and not isinstance(event, Ready)
                 self._listener(event)
 
         world.at(self._due, say)
@@ -284,12 +300,14 @@ class World:
     def asr_started(self, _engine: str, origin: int, *, continues: bool) -> None:
         if continues:
             self._tell(self.utterances.finish(origin))
-        self._tell(self.utterances.restart())
+        self._tell(self.utterances.restart(origin))
 
     def asr_text(self, partial: Partial) -> None:
         if partial.accumulates:
             assert partial.heard is not None
             self._tell(self.utterances.text(partial.text, self.fed, self.now, partial.heard))
+            if not self.utterances.open:
+                self.machine.settle(self.utterances.settled)
         else:
             self._tell(self.utterances.engine_text(partial, self.fed, self.now))
 
@@ -314,7 +332,7 @@ class World:
 
     def asr_unrecognised(self, first: int, end: int) -> None:
         assert first < end
-        assert not self.unrecognised or first >= self.unrecognised[-1][1], "told twice, or out of order"
+        assert all(end <= begin or stop <= first for begin, stop in self.unrecognised), "told twice"
         self.unrecognised.append((first, end))
 
     def asr_done(self, summary: Summary) -> None:

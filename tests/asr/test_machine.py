@@ -59,7 +59,7 @@ def test_words_taken_for_final_in_an_engines_silence_are_not_doubled(latency: fl
     world = World(SENTENCES, SETTINGS, palatine)
     world.engines[0].latency = latency
     world.speak(silent_at)
-    world.engines[0].silent = True
+    world.engines[0].hush()
     world.speak(1.6 + 1.5 + 2)  # the timer has made what was shown final
     world.engines[0].die()
     world.engines[0].silent, world.engines[0].alive = False, True
@@ -118,7 +118,7 @@ class Conversation(RuleBasedStateMachine):
             case "die":
                 engine.die()
             case "silent":
-                engine.silent = True
+                engine.hush()
             case "full":
                 engine.full = True
             case "early-end":
@@ -153,7 +153,11 @@ class Conversation(RuleBasedStateMachine):
         spans, lost = world.spans, world.unrecognised
         said = [word for word in world.said if spans[word][1] <= world.fed]
         got = world.delivered
-        assert len(got) == len(set(got)), f"doubled: {[word for word in got if got.count(word) > 1]}"
+        # a word whose audio was given up in part may be heard before that and after it
+        whole = [
+            word for word in got if not any(first < spans[word][1] and spans[word][0] < end for first, end in lost)
+        ]
+        assert len(whole) == len(set(whole)), f"doubled: {[word for word in whole if whole.count(word) > 1]}"
         assert got == sorted(got, key=lambda word: spans[word]), "out of order"
         for word in said:
             start, end = spans[word]
