@@ -39,7 +39,7 @@ prove-sip: ## the claims of the SIP side, as one table: real peers, crashes, loa
 	.venv/bin/python -m pytest tests/prove/sip tests/sip/test_sipp_dialogs.py tests/integration/test_asterisk.py \
 		tests/integration/test_registration.py tests/integration/test_baresip.py \
 		tests/integration/test_siprec.py tests/integration/test_info.py tests/integration/test_rtcp.py \
-		tests/integration/test_legs.py
+		tests/integration/test_legs.py tests/integration/test_call_data.py
 
 prove-delivery: ## the claims of utterances, events, store and delivery, as one table (half an hour)
 	@deploy/setup.sh test
