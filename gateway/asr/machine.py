@@ -119,6 +119,8 @@ class Machine:
         self._behind_since = now
         self._paced = now  # when the next message of a backlog is due
         self._unheard = 0
+        self._written = 0  # samples that were written to a session at least once
+        self._written_to = 0
         self._finish = False
         self._failure: Failure | None = None
         self._prefer(now)
@@ -353,6 +355,9 @@ class Machine:
         assert run.session is not None  # noqa: S101 (asked by the caller)
         run.session.send(piece.payload)
         self.written[run.engine.name] += len(piece.payload)
+        if piece.end > self._written_to:
+            self._written += min(len(piece.payload), piece.end - self._written_to)
+            self._written_to = piece.end
         run.positions.add(piece.first, len(piece.payload))
         run.sent += len(piece.payload)
         run.got = piece.end
@@ -666,8 +671,9 @@ class Machine:
         seconds = None
         if not self._unaccounted and failure is None:
             seconds = (self.buffer.sent - self._heard_for_nothing) / SAMPLE_RATE + self._gain
+        missed = self.buffer.missed + self._unheard
         unrecognised = self.buffer.given_up + self._unheard
-        self._observer.asr_done(Summary(self.buffer.sent, self.buffer.skipped, unrecognised, seconds, failure))
+        self._observer.asr_done(Summary(self._written, self.buffer.skipped, missed, unrecognised, seconds, failure))
 
     # inside
 

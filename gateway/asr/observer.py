@@ -12,9 +12,12 @@ from gateway.asr.engine import Failure, Final, Partial, Refinement
 class Summary:
     """What became of the leg's audio at the recogniser.
 
+    Each number is counted where it happens: ``sent + skipped + missed`` is what the leg fed, if nothing went astray.
+
     Attributes:
-        sent: Samples that were sent, each counted once however often it was replayed.
+        sent: Samples that were written to a session, each counted once however often it was replayed.
         skipped: Samples that were not, because nobody spoke in them and the session was closed meanwhile.
+        missed: Samples that no session got though words may be in them: none took them in time.
         unrecognised: Samples whose words are missing, as far as the gateway can know.
         recognised_seconds: Seconds accounted for by the engine; None when it gave no account.
         failure: Why recognition ended early; None when it did not.
@@ -22,6 +25,7 @@ class Summary:
 
     sent: int
     skipped: int
+    missed: int
     unrecognised: int
     recognised_seconds: float | None
     failure: Failure | None

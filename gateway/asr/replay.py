@@ -47,6 +47,7 @@ class ReplayBuffer:
         given_up: Samples whose words are missing: they were dropped before a session settled them.
         sent: Samples that a session got at least once.
         skipped: Samples that no session got, because nobody spoke in them.
+        missed: Samples that no session got, because they were given up before.
         high: One past the last sample that any session got.
     """
 
@@ -62,6 +63,7 @@ class ReplayBuffer:
         self.given_up = 0
         self.sent = 0
         self.skipped = 0
+        self.missed = 0
         self.high = 0
 
     @property
@@ -144,13 +146,14 @@ class ReplayBuffer:
         """Drops the oldest unsent audio until no more than ``keep`` samples of it wait; its words are missing."""
         while self.backlog > keep:
             piece = self._remove_unsent()
+            self.missed += self._news(piece)
             self._lose(max(piece.first, self._settled), piece.end)
 
     def skim(self, keep: int) -> None:
         """Drops the oldest unsent audio likewise, because nobody speaks in it: no word is missing."""
         while self.backlog > keep:
             piece = self._remove_unsent()
-            self.skipped += max(0, piece.end - max(piece.first, self.high))
+            self.skipped += self._news(piece)
 
     def lost(self) -> list[Stretch]:
         """Returns what was given up since this was last asked, neighbours joined."""
@@ -158,6 +161,10 @@ class ReplayBuffer:
         return lost
 
     # inside
+
+    def _news(self, piece: Piece) -> int:
+        """Returns how much of a piece no session ever got."""
+        return max(0, piece.end - max(piece.first, self.high))
 
     def _next(self) -> Piece:
         piece = self._pieces[self._unsent]
@@ -191,6 +198,7 @@ class ReplayBuffer:
                 self._gone = _joined(self._gone, first, piece.end)
         else:
             self.backlog -= len(piece.payload)
+            self.missed += self._news(piece)
             self._lose(first, piece.end)
 
     def _lose(self, first: int, end: int) -> None:

@@ -348,6 +348,8 @@ class Call:
     def _accounted(self, leg: Leg) -> events.LegMedia:
         media, summary = self._media[leg.number], leg.summary
         assert summary is not None  # noqa: S101 (asked by the caller)
+        if not leg.balanced():
+            self.log.error("ledger_unbalanced", leg=leg.name, sent=summary.sent, withheld=leg.withheld())
         return media.model_copy(
             update={
                 "sent": summary.sent,

@@ -130,6 +130,7 @@ class Leg:
         self._activity = SpeechActivity()
         self._last_chunk = time.monotonic()
         self._chunk = 0  # samples of the newest
+        self._spared = 0  # samples that the recognition did not get from here
         self._utterances = UtteranceBuilder(
             pause=settings.transcripts.pause_ms * SAMPLE_RATE // 1000,
             settle=settings.transcripts.settle_ms / 1000,
@@ -148,6 +149,7 @@ class Leg:
         self._chunk = chunk.samples
         self.level = -min(chunk.levels, default=-SILENT)
         secret = self._withholding.withheld(chunk)
+        self._spared += secret if chunk.payload else chunk.samples
         if secret:
             self.timeline.mark(Kind.WITHHELD, chunk.first, secret)
             self._activity.pause()
@@ -249,8 +251,15 @@ class Leg:
         return self._engine_locates or any(spoken.start < end and spoken.end > first for spoken in self._spoken)
 
     def withheld(self) -> int:
-        """Returns the samples that no recogniser got: ``sent + withheld`` is the duration."""
-        return self.timeline.duration - (self.summary.sent if self.summary else 0)
+        """Returns the samples that no recogniser got: sensitive input, long pauses, and what it could not take.
+
+        Counted where it was kept back, not reckoned from the rest: see ``balanced``.
+        """
+        return self._spared + (self.summary.skipped + self.summary.missed if self.summary else 0)
+
+    def balanced(self) -> bool:
+        """Returns whether bytes sent and samples withheld are the leg's duration, to the sample; once it is over."""
+        return self.summary is not None and self.summary.sent + self.withheld() == self.timeline.duration
 
     def paused(self) -> int:
         """Returns the samples in which the peer sent no audio."""

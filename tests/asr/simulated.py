@@ -284,6 +284,7 @@ class World:
             self.run(self.now + 0.1)
         assert self.summary is not None, "no end"
         assert self.machine.state is State.DONE
+        assert self.summary.sent + self.summary.skipped + self.summary.missed == self.fed, "samples went astray"
         return self.summary
 
     @property

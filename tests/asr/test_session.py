@@ -95,7 +95,7 @@ async def test_audio_that_came_before_the_session_was_open_is_sent_first() -> No
         summary = await run.finished()
         assert bytes(server.sessions[0].audio) == audio
     assert run.observer.texts == [text(WORDS[:5])]
-    assert summary == Summary(len(audio), 0, 0, len(audio) / 8000, None)
+    assert summary == Summary(len(audio), 0, 0, 0, len(audio) / 8000, None)
     assert run.leg.state is State.DONE
 
 
@@ -132,7 +132,7 @@ async def test_a_lost_session_is_replaced_and_hears_what_was_not_settled() -> No
     assert run.observer.texts[1] == text(WORDS[5:]), "everything after what was settled, once"
     assert run.observer.degraded == [("CONNECTION_LOST", True)]
     assert run.observer.recovered == [0]
-    assert summary == Summary(len(audio), 0, 0, len(audio) / 8000, None)
+    assert summary == Summary(len(audio), 0, 0, 0, len(audio) / 8000, None)
 
 
 async def test_what_does_not_fit_into_the_buffer_is_reported_to_the_sample() -> None:
