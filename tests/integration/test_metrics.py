@@ -129,7 +129,7 @@ async def test_values_after_real_calls(tmp_path: Path) -> None:
         up = await scrapes.until(lambda now: now.get("asr_sessions{palatine,open}") == 1)
         assert (up["calls"], up["legs"], up["legs_answered_total"]) == (1, 1, 1)
         assert up["rtp_packets_total{received}"] > 0, "legs that are up count"
-        assert 0 <= up["rtp_jitter_seconds{mean}"] == up["rtp_jitter_seconds{worst}"] < 0.1
+        assert 0 <= up["rtp_jitter_seconds{mean}"] == up["rtp_jitter_seconds{worst}"] < 1
         for _ in range(7):
             foreign.sendto(b"\x80\x08" + bytes(170), phone.target)
         wire.down = True
