@@ -117,13 +117,16 @@ class Failure:
         code: The engine's own code where it has one (``AUTH_ERROR``), else a short name (``connection_lost``).
         text: What happened, for a person; holds no secret.
         retryable: Whether a new session may succeed without anybody changing anything.
-        quota: The account's quota is used up: another engine is better at once, this one only after a long wait.
+        quota: It asks for fewer sessions, or the account's quota is used up: another engine is better at once. The
+            endpoint is well.
+        retry_after: Seconds that it asks to wait before the next session; None where it does not say.
     """
 
     code: str
     text: str
     retryable: bool
     quota: bool = False
+    retry_after: float | None = None
 
 
 EngineEvent = Ready | Partial | Final | Refinement | Progress | End | Failure

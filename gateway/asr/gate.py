@@ -16,6 +16,8 @@ FAILURES_TO_OPEN = 5
 TRY_SECONDS = 10.0
 # After a refusal for good, one leg tries again so much later (seconds): the account may have been put right.
 CONDEMNED_SECONDS = 30.0
+# The longest that an endpoint may ask its clients to wait (seconds).
+LONGEST_WAIT = 300.0
 # Share of the start rate that is used: connections that were started evenly arrive unevenly.
 HEADROOM = 0.9
 
@@ -96,6 +98,16 @@ class Gate:
         if self.state is Breaker.TRYING or (self.state is Breaker.CLOSED and self._failures >= FAILURES_TO_OPEN):
             self.opened += self.state is Breaker.CLOSED
             self._open(now)
+
+    def throttled(self, now: float, seconds: float | None) -> None:
+        """The endpoint answered that there are too many sessions: it works, and may say how long nobody is to come."""
+        self.succeeded()
+        self.hold(now, seconds)
+
+    def hold(self, now: float, seconds: float | None) -> None:
+        """The endpoint asked that nobody come for so long (``Retry-After``)."""
+        if seconds is not None:
+            self._next_start = max(self._next_start, now + min(seconds, LONGEST_WAIT))
 
     def condemn(self, now: float, code: str, text: str) -> None:
         """The endpoint refused for a reason that only a person can change; nobody need ask for a while."""

@@ -545,10 +545,13 @@ class Machine:
             run.session.abort()
             run.session = None
         gate = run.engine.gate
-        if failure.retryable or failure.quota:
-            gate.failed(now)
-        else:
+        if not failure.retryable:
             gate.condemn(now, failure.code, failure.text)
+        elif failure.quota:
+            gate.throttled(now, failure.retry_after)
+        else:
+            gate.failed(now)
+            gate.hold(now, failure.retry_after)
         if run is self._ahead:
             self._ahead = None
             self._timers["ahead"] = now + self._back_off()
@@ -591,7 +594,7 @@ class Machine:
         if self._fail_over(now, at_once=True):
             self._open(now)
         elif failure.retryable:
-            self._timers["retry"] = now + self._settings.retry_max_seconds * self._uniform(1, 2)
+            self._timers["retry"] = now + self._back_off()
         else:
             self._give_up(failure)
 

@@ -194,8 +194,8 @@ class PalatineSession:
             self._fail("AUTH_ERROR", f"the server refused the token with HTTP {closed.status}", retryable=False)
         elif closed.status:
             text = f"the server refused the connection with HTTP {closed.status} {closed.reason}"
-            quota = closed.status == 429
-            self._fail("HANDSHAKE", text, retryable=closed.status >= 500 or quota, quota=quota)
+            quota, wait = closed.status == 429, closed.retry_after
+            self._fail("HANDSHAKE", text, retryable=closed.status >= 500 or quota, quota=quota, retry_after=wait)
         elif closed.code == 4003:
             self._error("UNSUPPORTED_CODEC", closed.reason)
         elif closed.code in CLOSE_CODES:
@@ -240,8 +240,10 @@ class PalatineSession:
             retryable = True
         self._fail(code, text, retryable=retryable)
 
-    def _fail(self, code: str, text: str, *, retryable: bool, quota: bool = False) -> None:
+    def _fail(
+        self, code: str, text: str, *, retryable: bool, quota: bool = False, retry_after: float | None = None
+    ) -> None:
         self._over = True
         self._config_timer.cancel()
         self._socket.abort()
-        self._listener(Failure(code, text, retryable, quota))
+        self._listener(Failure(code, text, retryable, quota, retry_after))

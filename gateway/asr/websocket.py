@@ -9,10 +9,13 @@ that a leg may take in a second.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Protocol, cast
 
@@ -45,12 +48,14 @@ class Closed:
         reason: The peer's reason, or what went wrong.
         status: HTTP status of a refused handshake, 0 otherwise.
         opened: Whether the handshake had succeeded.
+        retry_after: Seconds that the refusal asks to wait (RFC 9110, section 10.2.3); None where it does not.
     """
 
     code: int
     reason: str
     status: int
     opened: bool
+    retry_after: float | None = None
 
 
 class Handler(Protocol):
@@ -179,7 +184,8 @@ class WebSocket(asyncio.Protocol):
             self._report(Closed(close.code, close.reason, 0, self._was_open))
         elif isinstance(self._core.handshake_exc, InvalidStatus):
             response = self._core.handshake_exc.response
-            self._report(Closed(1006, response.reason_phrase, response.status_code, False))
+            wait = _seconds(response.headers.get("Retry-After"))
+            self._report(Closed(1006, response.reason_phrase, response.status_code, False, wait))
         elif isinstance(self._core.handshake_exc, InvalidHandshake):
             self._report(Closed(1006, f"the handshake failed: {self._core.handshake_exc}", 0, False))
         else:
@@ -289,3 +295,14 @@ class WebSocket(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Reads ``Retry-After``: seconds, or a date."""
+    if retry_after is None:
+        return None
+    if retry_after.strip().isdigit():
+        return float(retry_after)
+    with contextlib.suppress(ValueError):
+        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
+    return None

@@ -87,10 +87,11 @@ class WebSocketSession(ABC):
             text = f"the server refused the credentials with HTTP {closed.status}"
             self._fail("AUTH_ERROR", text, retryable=False)
         elif closed.status in (402, 429):
-            self._fail("QUOTA", f"the server answered HTTP {closed.status} {closed.reason}".rstrip(), quota=True)
+            text = f"the server answered HTTP {closed.status} {closed.reason}".rstrip()
+            self._fail("QUOTA", text, retryable=closed.status == 429, quota=True, retry_after=closed.retry_after)
         elif closed.status:
             text = f"the server refused the connection with HTTP {closed.status} {closed.reason}".rstrip()
-            self._fail("HANDSHAKE", text, retryable=closed.status >= 500)
+            self._fail("HANDSHAKE", text, retryable=closed.status >= 500, retry_after=closed.retry_after)
         elif not closed.opened:
             self._fail("CONNECTION_LOST", closed.reason)
         else:
@@ -115,11 +116,13 @@ class WebSocketSession(ABC):
             self._socket.close()
             self._listener(End(seconds))
 
-    def _fail(self, code: str, text: str, *, retryable: bool = True, quota: bool = False) -> None:
+    def _fail(
+        self, code: str, text: str, *, retryable: bool = True, quota: bool = False, retry_after: float | None = None
+    ) -> None:
         if not self._over:
             self._over = True
             self._socket.abort()
-            self._listener(Failure(code, text, retryable, quota))
+            self._listener(Failure(code, text, retryable, quota, retry_after))
 
 
 def samples_of(seconds: float) -> int:

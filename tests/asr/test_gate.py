@@ -78,3 +78,29 @@ def test_while_it_fails_no_more_than_one_tries_and_it_never_stays_shut(steps: li
             gate.cancelled()
         assert gate.wait(now) <= TRY_SECONDS + 1e-6
     assert gate.wait(now + TRY_SECONDS + 1e-6) == 0.0
+
+
+def test_too_many_sessions_are_no_illness_of_the_endpoint() -> None:
+    gate = Gate(uniform=lambda low, _high: low)
+    for attempt in range(20):
+        assert gate.ask(float(attempt)) == 0.0
+        gate.throttled(float(attempt), None)
+    assert (gate.state, gate.opened) == (Breaker.CLOSED, 0)
+
+
+def test_an_endpoint_that_asks_for_patience_is_left_alone_by_all_its_legs() -> None:
+    gate = Gate(uniform=lambda low, _high: low)
+    assert gate.ask(0.0) == 0.0
+    gate.throttled(0.0, 7.0)
+    assert gate.ask(1.0) == 6.0
+    assert gate.ask(7.0) == 0.0
+
+
+def test_a_try_that_is_told_to_come_later_closes_the_breaker() -> None:
+    gate = Gate(uniform=lambda low, _high: low)
+    for _ in range(5):
+        gate.failed(0.0)
+    assert gate.state is Breaker.OPEN
+    assert gate.ask(60.0) == 0.0
+    gate.throttled(60.0, 2.0)
+    assert gate.state is Breaker.CLOSED

@@ -174,3 +174,66 @@ class Conversation(RuleBasedStateMachine):
 
 Conversation.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
 TestConversation = Conversation.TestCase
+
+
+def test_a_leg_that_is_told_to_come_later_waits_no_longer_than_it_may() -> None:
+    world = World(SENTENCES, SETTINGS, palatine)
+    engine = world.engines[0]
+    world.speak(1.0)
+    engine.refusal = Failure("HANDSHAKE", "429", retryable=True, quota=True)
+    engine.lose(Failure("INTERNAL", "told to", retryable=True))
+    world.speak(6.0)
+    tries = len(engine.sessions)
+    assert tries >= 4
+    assert engine.gate.opened == 0
+    engine.refusal = None
+    world.speak(SETTINGS.retry_max_seconds + 0.2)
+    assert world.recovered == 1
+    world.speak()
+    world.hang_up()
+    assert world.delivered == world.said
+
+
+def test_a_leg_keeps_to_the_time_that_a_refusal_asks_for() -> None:
+    world = World(SENTENCES, SETTINGS, palatine)
+    engine = world.engines[0]
+    world.speak(1.0)
+    engine.refusal = Failure("HANDSHAKE", "429", retryable=True, quota=True, retry_after=5.0)
+    engine.lose(Failure("INTERNAL", "told to", retryable=True))
+    world.speak(1.0)
+    engine.refusal = None
+    tries = len(engine.sessions)
+    world.speak(3.5)
+    assert len(engine.sessions) == tries == 2
+    world.speak()
+    world.hang_up()
+    assert world.delivered == world.said
+
+
+def test_a_quota_that_is_used_up_leads_to_the_next_engine_at_once() -> None:
+    world = World(SENTENCES, SETTINGS, palatine, own_boundaries)
+    world.engines[0].lose(Failure("QUOTA", "402", retryable=False, quota=True))
+    world.speak(0.2)
+    assert [len(engine.sessions) for engine in world.engines] == [1, 1]
+    world.speak()
+    world.hang_up()
+    assert world.delivered == world.said
+
+
+@pytest.mark.parametrize("silent_for", [5.0, 30.0])
+def test_a_session_closed_in_a_long_pause_is_opened_again_with_what_came_before_the_first_word(
+    silent_for: float,
+) -> None:
+    pause: list[int | None] = [None] * int(silent_for / 1.2)
+    world = World([1, 2, 3, *pause, 4, 5, 6, *pause, 7, 8], SETTINGS, sleepy)
+    world.engines[0].limits = idle_limits(4.0)
+    world.speak()
+    summary = world.hang_up()
+    assert world.delivered == world.said
+    closes = silent_for > SETTINGS.idle_close_seconds
+    assert len(world.engines[0].sessions) == (3 if closes else 1)
+    assert (summary.skipped > 0) == closes
+    assert summary.sent + summary.skipped == len(world.audio)
+    assert (summary.unrecognised, world.failures) == (0, [])
+    if closes:  # with pre-roll: somewhat more than the words
+        assert len(world.engines[0].sessions[1].audio) > 3 * 2080 + SETTINGS.preroll_ms * 8 / 2

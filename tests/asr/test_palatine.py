@@ -6,6 +6,9 @@ import json
 import pytest
 
 from gateway.asr.engine import End, EngineEvent, Failure, Partial, Ready
+from gateway.asr.fake.core import Core, Options
+from gateway.asr.fake.faults import FaultPlan, parse
+from gateway.asr.fake.server import FakeServer
 from gateway.asr.options import Palatine
 from gateway.asr.palatine import PalatineEngine, address_of
 from tests.peers.palatine_server import PalatineServer, Session, refuse, spoken, until
@@ -191,3 +194,15 @@ def test_a_url_keeps_its_own_parameters() -> None:
     assert url.startswith("wss://asr.example/x?tenant=7&model=palatine_stream&")
     assert TOKEN not in url
     assert headers == {"Authorization": f"Bearer {TOKEN}"}
+
+
+async def test_a_refusal_says_how_long_to_wait() -> None:
+    server = FakeServer(Core(Options(plan=FaultPlan([parse("refuse=429@start")]), retry_after=7)))
+    heard: list[EngineEvent] = []
+    engine = PalatineEngine(Palatine(url=await server.serve("palatine")), connect_seconds=2)
+    engine.open("alaw", heard.append)
+    await until(lambda: bool(heard))
+    await server.stop()
+    (failure,) = heard
+    assert isinstance(failure, Failure)
+    assert (failure.retryable, failure.quota, failure.retry_after) == (True, True, 7.0)

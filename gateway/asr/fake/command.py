@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-bytes", type=int, help="bytes in a session")
     parser.add_argument("--idle-seconds", type=float, help="a session that gets nothing for so long is ended")
     parser.add_argument("--starts-per-second", type=float, help="more are refused")
+    parser.add_argument("--retry-after", type=int, metavar="SECONDS", help="what refusals with 429 and 503 ask for")
     parser.add_argument("--seed", type=int, help="for the same dice each time")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write words to a sound file, and end")
     parser.add_argument("words", nargs="*", help="for --write: w0 to w1080, or - for a pause")
@@ -78,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
         max_bytes=args.max_bytes,
         idle_seconds=args.idle_seconds,
         starts_per_second=args.starts_per_second,
+        retry_after=args.retry_after,
     )
     chosen = {name: getattr(args, name.replace("-", "_")) for name in PROTOCOLS}
     ports = {name: port for name, port in chosen.items() if port is not None}

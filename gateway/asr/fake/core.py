@@ -54,6 +54,7 @@ class Options:
         max_bytes: Bytes in a session, likewise.
         idle_seconds: A session that gets nothing for so long is ended.
         starts_per_second: Sessions that may start in a second; more are refused.
+        retry_after: Seconds that a refusal with 429 or 503 asks clients to wait.
         duration_offset: Added to the audio that it says it processed (seconds).
     """
 
@@ -67,6 +68,7 @@ class Options:
     idle_seconds: float | None = None
     starts_per_second: float | None = None
     duration_offset: float = 0.0
+    retry_after: int | None = None
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ class DeepgramSocket(ServerSocket):
     """One connection of a client."""
 
     def __init__(self, core: Core) -> None:
-        super().__init__()
+        super().__init__(core.options.retry_after)
         self._recogniser = core
         self._session: FakeSession | None = None
         self._speaker = Speaker(core.options.latency, core.dice)

@@ -22,7 +22,7 @@ class PalatineSocket(ServerSocket):
     """One connection of a client."""
 
     def __init__(self, core: Core) -> None:
-        super().__init__()
+        super().__init__(core.options.retry_after)
         self._recogniser = core
         self._session: FakeSession | None = None
         self._query: dict[str, str] = {}

@@ -20,9 +20,14 @@ _silent.setLevel(logging.CRITICAL)
 
 
 class ServerSocket(asyncio.Protocol, ABC):
-    """One connection. A front end is a subclass."""
+    """One connection. A front end is a subclass.
 
-    def __init__(self) -> None:
+    Args:
+        retry_after: Seconds that a refusal with 429 or 503 asks clients to wait; None for no word of it.
+    """
+
+    def __init__(self, retry_after: int | None) -> None:
+        self.retry_after = retry_after
         self._core = ServerProtocol(max_size=None, logger=_silent)
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
@@ -116,6 +121,8 @@ class ServerSocket(asyncio.Protocol, ABC):
             status = self.request(request)
             if status != http.HTTPStatus.SWITCHING_PROTOCOLS:
                 response = self._core.reject(http.HTTPStatus(status), http.HTTPStatus(status).phrase)
+                if self.retry_after is not None and status in (429, 503):
+                    response.headers["Retry-After"] = str(self.retry_after)
         self._core.send_response(response)
         self._flush()
         if self._core.state is State.OPEN:
