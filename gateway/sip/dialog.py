@@ -45,7 +45,8 @@ class Dialog:
     _both_ways: set[int] = field(default_factory=set)  # m= lines on which the peer has listened, too
     _asked: str = ""
     _ended: bool = False
-    _keys: list[str] = field(default_factory=list)
+    _keys: dict[int, str] = field(default_factory=dict)  # our SRTP keys, by port
+    _offered_keys: list[str] = field(default_factory=list)  # of our own offer, one a suite
     _peer_srtp: dict[str, str] = field(default_factory=dict)
 
     def accept(self, address: str, ports: list[int]) -> None:
@@ -100,7 +101,7 @@ class Dialog:
             session=self.number,
             version=self._next(),
             terms=self.terms,
-            keys=self._own_keys(),
+            keys=self._own_keys(ports),
         )
         if self._ports:
             self._text = ours.text
@@ -132,13 +133,14 @@ class Dialog:
         port = _DRAFT_PORT
         if self._accepted:
             port = self._ports[0] = self._spare.pop(0)
+        self._offered_keys = [new_key() for _ in SUITES] if self.terms.srtp == "required" else []
         text = make_offer(
             address=self.address,
             port=port,
             session=self.number,
             version=version,
             terms=self.terms,
-            keys=self._own_keys()[: len(SUITES)],
+            keys=self._offered_keys,
         )
         self._text = text if self._accepted else ""
         return text
@@ -163,7 +165,7 @@ class Dialog:
                         comfort_noise=before.comfort_noise,
                         label=before.label,
                         rtcp_mux=before.rtcp_mux,
-                        srtp=self._peer_srtp or before.srtp,
+                        srtp=before.srtp,
                     )
                 )
             elif index in self._ports:
@@ -236,20 +238,25 @@ class Dialog:
         if stream is None or not stream.crypto:
             raise SdpError("the answer to our offer of SRTP has no key")
         chosen = stream.crypto[0]
-        local = dict(zip(SUITES, self._own_keys(), strict=False))[chosen.suite]
+        local = dict(zip(SUITES, self._offered_keys, strict=True))[chosen.suite]
+        self._keys |= dict.fromkeys(self._ports.values(), local)
         self._peer_srtp = {"suite": chosen.suite, "remote": chosen.key, "local": local}
 
-    def _own_keys(self) -> list[str]:
-        """Our keys, one a stream, keep through the dialog, so that a re-INVITE changes none."""
-        if not self._keys and self.terms.srtp != "off":
-            self._keys = [new_key() for _ in range(MOST_STREAMS if self.recording else len(SUITES))]
-        return self._keys
+    def _own_keys(self, ports: list[int]) -> list[str]:
+        """Returns our key for each port.
+
+        It stays with its stream through the dialog, also when others are taken out or added: a new key of ours would
+        begin decryption afresh, and packets of a stream that has passed 65536 would not be authentic any more.
+        """
+        if self.terms.srtp == "off":
+            return []
+        return [self._keys.setdefault(port, new_key()) for port in ports]
 
     def _draft(self, offer: str) -> Answer:
         if (lines := len(parse(offer))) > MOST_STREAMS:
             raise SdpError(f"{lines} m= lines in one offer; {MOST_STREAMS} at most")
         ports = [_DRAFT_PORT] * (MOST_STREAMS if self.recording else 1)
-        keys = self._own_keys()
+        keys = self._own_keys(ports)
         return answer(offer, address=self.address, ports=ports, session=0, version=0, terms=self.terms, keys=keys)
 
     def _assigned(self, offered: tuple[Stream, ...]) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,45 @@ async def test_each_speaker_has_a_leg(tmp_path: Path, labels: tuple[str, str], c
     if first:
         (named,) = [update.speaker for update in call.of(events.CallUpdated) if update.change == "speaker"]
         assert (named.aor, named.name) == ("sip:3003@x", "Clara")
+
+
+async def test_encrypted_streams_have_a_key_each(tmp_path: Path, claim: Claim) -> None:
+    """The packets of the third stream pass 65536, which decryption counts, before the second is taken out."""
+    lines = [Line(4000 + 10 * index, str(index), key=bytes([index + 1] * 30)) for index in range(3)]
+    values = [[17, 18], [33, 34], [49, 50]]
+    async with (
+        PalatineServer() as server,
+        GatewayProcess(tmp_path, asr=recogniser(server), peer='srtp = "required"\n') as gateway,
+    ):
+        peer = SipPeer(gateway.sip_port)
+        senders: list[RtpSender] = []
+        try:
+            answered = await peer.invite(offer(lines))
+            assert answered.code == 200, answered.text
+            senders = [
+                RtpSender(port, ssrc=ssrc, key=line.key, sequence=65_520)
+                for ssrc, (port, line) in enumerate(zip(ports(answered), lines, strict=True), 1)
+            ]
+            await asyncio.gather(
+                *(sender.play(spoken(said, word_ms=600)) for sender, said in zip(senders, values, strict=True))
+            )
+            fewer = [lines[0], replace(lines[1], port=0), lines[2]]
+            assert (await peer.invite(offer(fewer, version=2))).code == 200
+            await asyncio.gather(*(senders[index].play(spoken([20 + index], word_ms=600)) for index in (0, 2)))
+            assert (await peer.bye()).code == 200
+        finally:
+            peer.close()
+            for sender in senders:
+                sender.close()
+        (call,) = await gateway.completed()
+    said = {leg: call.text(leg) for leg in ("stream-0", "stream-1", "stream-2")}
+    expected = {"stream-0": "w17 w18 w20", "stream-1": "w33 w34", "stream-2": "w49 w50 w22"}
+    claim("SIPREC over SRTP, a key each: each stream's words alone", said, said == expected)
+    assert call.completed is not None
+    assert [leg.received for leg in call.completed.legs] == [sender.sent for sender in senders]
+    (ended,) = [event.data for event in call.events if event.type == "call.ended"]
+    unauthentic = sum(leg.unauthentic for leg in ended.quality)
+    claim("SIPREC over SRTP: packets that were not authentic", unauthentic, unauthentic == 0)
 
 
 async def test_an_sbc_without_siprec_s_marks(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from tests.peers.sip_peer import sdp
 DATA = Path(__file__).parent.parent / "data/siprec"
 BOUNDARY = "boundary-42"
 CONTENT = f"multipart/mixed;boundary={BOUNDARY}"
+SUITE = "AES_CM_128_HMAC_SHA1_80"
 REQUIRE = "Require: siprec\r\nContact: <sip:src@127.0.0.1>;+sip.src\r\n"
 
 
@@ -23,16 +25,20 @@ class Line:
         label: Empty for none.
         direction: As it says it.
         payload_type: 8 or 0.
+        key: Its SRTP key and salt, 30 bytes; empty for plain RTP.
     """
 
     port: int = 4000
     label: str = ""
     direction: str = "sendonly"
     payload_type: int = 8
+    key: bytes = b""
 
     def __str__(self) -> str:
         label = f"a=label:{self.label}\r\n" if self.label else ""
-        return f"m=audio {self.port} RTP/AVP {self.payload_type}\r\n{label}a={self.direction}\r\n"
+        secure = f"a=crypto:1 {SUITE} inline:{base64.b64encode(self.key).decode()}\r\n" if self.key else ""
+        head = f"m=audio {self.port} RTP/{'SAVP' if self.key else 'AVP'} {self.payload_type}\r\n"
+        return f"{head}{secure}{label}a={self.direction}\r\n"
 
 
 def metadata(sbc: str) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import re
+from dataclasses import replace
 
 import pytest
 
@@ -130,3 +133,21 @@ async def test_metadata_alone_changes_no_stream(start: Start, method: str) -> No
     assert (await peer.bye()).code == 200
     await gateway.wait_for(Ended)
     assert streams(gateway) == before
+
+
+async def test_each_encrypted_stream_keeps_its_keys(start: Start) -> None:
+    """A new key of ours for a stream that goes on would have its packets decrypted afresh, and in vain."""
+    gateway = await start(peers=[{"name": "sbc", "networks": ["127.0.0.0/8"], "srtp": "required"}])
+    peer = gateway.peer()
+    lines = [Line(4000 + 10 * index, str(index), key=bytes([index] * 30)) for index in range(3)]
+    assert (await peer.invite(body(lines, CISCO), headers=REQUIRE, content=CONTENT)).code == 200
+    first = (await gateway.wait_for(Media)).streams
+    assert [base64.b64decode(stream.srtp["remote"]) for stream in first] == [line.key for line in lines]
+    assert len({stream.srtp["local"] for stream in first}) == 3, "each has a key of its own"
+    fewer = [lines[0], replace(lines[1], port=0), lines[2]]
+    answered = await peer.invite(offer(fewer, version=2))
+    left = (await gateway.wait_for(Media, 2)).streams
+    assert {stream.label: stream.srtp for stream in left} == {"0": first[0].srtp, "2": first[2].srtp}
+    crypto = re.findall(r"a=crypto:1 \S+ inline:(\S+)", answered.body)
+    assert crypto == [first[0].srtp["local"], first[2].srtp["local"]]
+    assert (await peer.bye()).code == 200
