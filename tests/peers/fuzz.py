@@ -235,6 +235,19 @@ class Fuzzer:
                 if await self._answered(asked, 1.0):
                     return
 
+    async def shout(self, count: int) -> int:
+        """Sends so many messages to a gateway that shall not answer; returns the answers that came."""
+        answers = 0
+        for number in range(count):
+            self._send(self._made())
+            self.sent += 1
+            if number % BATCH == 0:
+                await asyncio.sleep(0.01)
+        with contextlib.suppress(BlockingIOError):
+            while self._socket.recv(65535):
+                answers += 1
+        return answers
+
     async def _answered(self, asked: str, seconds: float) -> bool:
         loop = asyncio.get_running_loop()
         try:

@@ -16,8 +16,17 @@ from tests.peers.sip_peer import SipPeer, sdp
 from tests.peers.torture import MESSAGES
 
 COUNT = 30_000
+NETWORKS = '["127.0.0.1/32", "127.0.0.2/32"]'
 WORDS = [17, 18, 33, 34, 49, 50]
-SETTINGS = "[calls]\ndrain_seconds = 1\n"
+# the gate lets everything through to the stack, which is what is tried here
+SETTINGS = """
+[calls]
+drain_seconds = 1
+[sip.defence]
+peer_messages_per_second = 100_000
+calls_per_second = 100_000
+scanners = []
+"""
 
 
 async def good_call(gateway: GatewayProcess, name: str, done: asyncio.Event) -> int:
@@ -49,7 +58,7 @@ async def torture(folder: Path, claim: Claim, count: int) -> None:
     done = asyncio.Event()
     async with (
         PalatineServer() as server,
-        GatewayProcess(folder, asr=recogniser(server), settings=SETTINGS, max_calls=400) as gateway,
+        GatewayProcess(folder, asr=recogniser(server), settings=SETTINGS, max_calls=400, networks=NETWORKS) as gateway,
     ):
         calling = asyncio.create_task(good_call(gateway, "meanwhile", done))
         await gateway.until(bool)
@@ -66,6 +75,9 @@ async def torture(folder: Path, claim: Claim, count: int) -> None:
             (folder / "last-messages").write_bytes(b"\n====\n".join(fuzzers[0].last))
             for fuzzer in fuzzers:
                 fuzzer.close()
+        stranger = Fuzzer(gateway.sip_port, seed=4, address="127.0.0.9")
+        heard = await stranger.shout(count // 10)
+        stranger.close()
         sent = sum(fuzzer.sent for fuzzer in fuzzers)
         answers = {code: sum(fuzzer.answers.get(code, 0) for fuzzer in fuzzers) for code in (200, 400, 488)}
         assert all(answers.values()), f"the messages do not get far: {answers}"
@@ -76,6 +88,7 @@ async def torture(folder: Path, claim: Claim, count: int) -> None:
     claim(
         "mutated SIP and SDP: messages sent, crashes of the stack", f"{sent}, {crashes(gateway)}", sent > 0.95 * count
     )
+    claim("… from a stranger: messages sent, answers", f"{stranger.sent}, {heard}", heard == 0)
     good = [call for call in calls if call.completed is not None and call.completed.utterances]
     words = [call.text().split() for call in good]
     said = [f"w{value}" for value in WORDS]
