@@ -14,9 +14,10 @@ from gateway import events
 from tests.peers.claims import Claim
 from tests.web import showcase
 from tests.web.browser import chromium
-from tests.web.desk import Site, site, words
+from tests.web.desk import Site, completed, site, words
 from tests.web.pages import SHOTS, faults
 
+CUT_SHORT = "01a200da-b155-7d21-9a01-5b2c3f0d1e42"
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1280, "height": 800}},
     "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
@@ -112,6 +113,9 @@ async def test_past_calls_are_searched_and_saved(tmp_path: Path, claim: Claim) -
     desk = showcase.Showcase()
     async with site(tmp_path, tokens=False, desk=desk) as running, chromium() as chrome:
         showcase.furnish(running, desk, calls=3)
+        broken = completed().model_copy(update={"complete": False})
+        for body in (events.CallStarted(leg="caller", codec="alaw"), broken):
+            running.tell(CUT_SHORT, body)
         await running.outbox.flush()
         page = await chrome.new_page(viewport={"width": 1280, "height": 800})
         await page.goto(f"{running.url}#/past")
@@ -124,7 +128,10 @@ async def test_past_calls_are_searched_and_saved(tmp_path: Path, claim: Claim) -
         claim("page: past calls by their words: found, not found", counts, counts == [1, 0])
         await page.fill("#search [name=text]", "")
         await page.keyboard.press("Enter")
-        await page.locator("#results button").click()
+        await page.locator("#results li").first.wait_for()
+        badges = await page.locator("#results .badge").all_text_contents()
+        claim("page: which past calls' transcripts lack something", badges, badges == ["transcript incomplete"])
+        await page.locator("#results button", has_text="88005550100").click()
         saved = {}
         for form in ("TEXT", "SRT", "VTT", "JSON"):
             async with page.expect_download() as waiting:

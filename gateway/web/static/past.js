@@ -40,6 +40,7 @@ export class PastPage {
     const item = element("li"), button = element("button");
     button.type = "button";
     button.append(`${party(call.from_number)} → ${party(call.to_number)} · ${call.started ? moment(call.started) : ""} · ${clock(call.seconds ?? 0)}`);
+    if (call.complete === false) button.append(" · ", element("span", t("incomplete"), "badge warn"));
     button.append(element("small", call.last_words));
     button.addEventListener("click", () => (location.hash = `#/past/${call.id}`));
     item.append(button);
