@@ -185,6 +185,14 @@ def test_a_source_may_send_so_much_and_no_more(gate: Gate) -> None:
     assert [gate.judge(STRANGER, message("OPTIONS")) for _ in range(21)] == [ANSWER] * 20 + [DROP]
 
 
+def test_who_sends_little_for_long_may_not_send_more_at_once(gate: Gate) -> None:
+    gate.c.gate_set_strangers(1, 0, 0)
+    for _ in range(60):
+        gate.now += 1000
+        assert gate.judge(STRANGER, message("OPTIONS")) == ANSWER
+    assert [gate.judge(STRANGER, message("OPTIONS")) for _ in range(30)].count(ANSWER) <= 20
+
+
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=200))
 def test_no_schedule_gets_more_than_the_rate(folder: Path, waits: list[int]) -> None:
     gate = Gate(folder)
@@ -241,10 +249,12 @@ def test_right_credentials_make_wrong_ones_forgotten(gate: Gate) -> None:
 
 
 def test_a_flood_of_made_up_addresses_pushes_out_nobody_who_proved_itself(gate: Gate) -> None:
-    gate.c.gate_proved(b"203.0.113.9:5060")
+    proved = [f"100.64.{number // 250}.{number % 250}" for number in range(1000)]
+    for address in proved:
+        gate.c.gate_proved(f"{address}:5060".encode())
     for number in range(60_000):
         gate.judge(f"198.{18 + number // 62500}.{number // 250 % 250}.{number % 250}", message())
-    assert gate.judge(STRANGER, message("OPTIONS")) == ADMIT
+    assert {gate.judge(address, message("OPTIONS")) for address in proved} == {ADMIT}
 
 
 def test_reports_tell_a_source_at_once_and_then_now_and_then(gate: Gate) -> None:
