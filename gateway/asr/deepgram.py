@@ -83,6 +83,7 @@ class DeepgramSession(WebSocketSession):
         self._shown = False
         self._sent = False
         self._timer: asyncio.TimerHandle | None = None
+        self._answered = False
         url, headers = address_of(settings, "linear16" if self._linear else codec)
         super().__init__(url, headers, listener, context)
 
@@ -109,6 +110,7 @@ class DeepgramSession(WebSocketSession):
         """Takes a message by its type; unknown ones are extensions."""
         match fields["type"]:
             case "Results":
+                self._answered = True
                 self._results(fields)
             case "UtteranceEnd":
                 self._utterance_ends()
@@ -119,8 +121,9 @@ class DeepgramSession(WebSocketSession):
 
     def ended(self, closed: Closed) -> None:
         """The server closed."""
-        if closed.code == 1008:  # DATA-0000: it cannot decode what it gets
-            self._fail("DATA-0000", closed.reason or "the server cannot decode the audio", retryable=False)
+        if closed.code == 1008:  # DATA-0000: it cannot decode what it gets; it did before, where it gave results
+            text = closed.reason or "the server cannot decode the audio"
+            self._fail("DATA-0000", text, retryable=self._answered)
         else:
             super().ended(closed)
 

@@ -38,7 +38,12 @@ SETTINGS = {
 AT_START = ["refuse=401", "refuse=429", "refuse=503", "tls", "wrong-config"]
 ANY_TIME = ["close=1011", "error=INTERNAL_ERROR", "drop", "stall", "slow=500", "half-open", "early-end"]
 MOMENTS = {"start": "at the start", "12w": "in mid-word", f"{PAUSE[0]:.2f}s": "in a pause", "24w": "just before BYE"}
-LIMIT = SPOKEN.words[11][1] / 8000 + 0.1  # seconds: in the twelfth word
+# Seconds of audio in a session, which end it at these moments: in the twelfth word, in a pause, in the last word.
+LIMITS = {
+    "12w": SPOKEN.words[11][1] / 8000 + 0.1,
+    f"{PAUSE[0]:.2f}s": PAUSE[0],
+    "24w": SPOKEN.words[23][1] / 8000 + 0.1,
+}
 FOR_GOOD = {"refuse=401", "wrong-config"}
 
 
@@ -56,7 +61,8 @@ def cases() -> Iterator[Case]:
         for fault in ANY_TIME:
             for when in MOMENTS:
                 yield Case(engine, fault, when)
-        yield Case(engine, "limit", "12w")
+        for when in LIMITS:
+            yield Case(engine, "limit", when)
 
 
 def engine_at(
@@ -80,7 +86,9 @@ def engine_at(
 async def one(case: Case, folder: tuple[Path, Path], at_once: asyncio.Semaphore) -> tuple[Case, Verdict, list[str]]:
     cert, key = folder
     secure = case.fault == "tls"
-    limit = LIMIT if case.fault == "limit" else None  # which the engine enforces, and the gateway does not know
+    limit = (
+        LIMITS[case.when] if case.fault == "limit" else None
+    )  # which the engine enforces, and the gateway does not know
     plan = FaultPlan([] if limit else [parse(f"{case.fault}@{case.when}")])
     core = Core(Options(plan=plan, idle_seconds=5, max_seconds=limit))
     async with at_once:
