@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from enum import Enum
 
+from gateway.asr.account import Account
 from gateway.asr.engine import (
     End,
     Engine,
@@ -31,6 +32,7 @@ from gateway.asr.engine import (
 from gateway.asr.gate import Breaker
 from gateway.asr.joining import LONGEST
 from gateway.asr.observer import Observer, Summary
+from gateway.asr.preference import Preference
 from gateway.asr.replay import Piece, ReplayBuffer
 from gateway.asr.rollover import Due, due
 from gateway.asr.run import Joint, Result, Run
@@ -84,11 +86,11 @@ class Machine:
         now: float,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        self._engines = engines
+        self._preference = Preference(engines, settings, now, uniform)
+        self._account = Account()
         self._settings = settings
         self._observer = observer
         self._opener = opener
-        self._uniform = uniform
         self.buffer = ReplayBuffer(int(settings.replay_seconds * SAMPLE_RATE))
         self.written: Counter[str] = Counter()
         self.state = State.CONNECTING
@@ -97,19 +99,12 @@ class Machine:
         self._ahead: Run | None = None
         self._timers: dict[str, float] = {}
         self.wake_at: float | None = None
-        self._index = 0
-        self._dead: set[int] = set()  # engines that refused this leg for good
-        self._attempts = 0
-        self._outage: float | None = None  # since when there is no session
         self._told = False  # that there is none
         self._given_up_before = 0
         self._orderly = False  # the session that spoke last was read to its end
         self._from = 0  # the next session hears nothing before this sample
         self._finals = 0
         self._lost_told = 0
-        self._gain = 0.0  # seconds that engines say they processed beyond what they got
-        self._unaccounted = False  # an engine gave no account
-        self._heard_for_nothing = 0  # samples that were sent, and whose words are missing
         self._overlaps = False
         self._wish = 0  # words before this sample are final, says the leg
         self._final: list[str] = []  # the last of them
@@ -123,7 +118,6 @@ class Machine:
         self._written_to = 0
         self._finish = False
         self._failure: Failure | None = None
-        self._prefer(now)
         self._open(now)
         self._rearm()
 
@@ -219,7 +213,7 @@ class Machine:
                 run.listen(event, now)
                 if run is self._current and self._old is None:
                     self._heard = max(self._heard, run.heard)
-                self._attempts = 0  # some engines are ready before they have looked at anything
+                self._preference.answered()
                 if self._old is not None and run is not self._old:
                     run.hold(event)
                 else:
@@ -231,14 +225,7 @@ class Machine:
 
     @property
     def _engine(self) -> Engine:
-        return self._engines[self._index]
-
-    def _prefer(self, now: float) -> None:
-        """Starts with the first engine whose breaker is not open; the first of all where all are."""
-        for index, engine in enumerate(self._engines):
-            if engine.gate.wait(now) == 0.0:
-                self._index = index
-                return
+        return self._preference.engine
 
     def _open(self, now: float) -> None:
         if self._old is not None or self._current is not None:
@@ -278,7 +265,7 @@ class Machine:
     def _take_over(self, run: Run, origin: int, now: float) -> None:
         """Makes a session that is open the one that gets the audio."""
         self.state = State.OPEN
-        self._outage = None
+        self._preference.opened()
         self._behind_since = now
         run.last_sent = run.heard_at = now
         self._watch_idle(now)
@@ -519,10 +506,7 @@ class Machine:
                 self._observer.asr_refined(told)
 
     def _ended(self, run: Run, seconds: float | None, now: float) -> None:
-        if seconds is None:
-            self._unaccounted = True
-        else:
-            self._gain += seconds - run.positions.length / SAMPLE_RATE
+        self._account.ended(seconds, run.positions.length)
         run.session = None
         if run is self._old:
             self._drained(now)
@@ -554,7 +538,7 @@ class Machine:
             gate.hold(now, failure.retry_after)
         if run is self._ahead:
             self._ahead = None
-            self._timers["ahead"] = now + self._back_off()
+            self._timers["ahead"] = now + self._preference.back_off()
             return
         for timer in ("pump", "flush", "idle", "ahead", "drain", "answer"):
             self._timers.pop(timer, None)
@@ -583,54 +567,33 @@ class Machine:
         if self._fail_over(now):
             self._open(now)
         else:
-            self._timers["retry"] = now + self._back_off()
+            self._timers["retry"] = now + self._preference.back_off()
 
     def _refused(self, failure: Failure, now: float) -> None:
         """The engine refuses this leg: the next one at once, where there is one."""
         if not failure.retryable:
-            self._dead.add(self._index)
+            self._preference.refused()
         self._degrade(failure, now)
         self.state = State.WAITING
         if self._fail_over(now, at_once=True):
             self._open(now)
         elif failure.retryable:
-            self._timers["retry"] = now + self._back_off()
+            self._timers["retry"] = now + self._preference.back_off()
         else:
             self._give_up(failure)
 
     def _degrade(self, failure: Failure, now: float) -> None:
-        if self._outage is None:
-            self._outage = now
-        self._last_failure = failure
+        self._preference.lost(now)
         if not self._told and not self._hopeless(failure):
             self._told = True
             self._given_up_before = self.buffer.given_up
             self._observer.asr_degraded(failure, engine=self._engine.name, retrying=True)
 
     def _hopeless(self, failure: Failure) -> bool:
-        return not failure.retryable and len(self._dead) == len(self._engines)
+        return not failure.retryable and self._preference.exhausted
 
     def _fail_over(self, now: float, *, at_once: bool = False) -> bool:
-        """Turns to the next engine in the list, where there is one and it is time."""
-        others = [index for index in range(len(self._engines)) if index not in self._dead and index != self._index]
-        since = self._outage if self._outage is not None else now
-        fresh = self.buffer.sent == 0 and self._engine.gate.state is not Breaker.CLOSED
-        if not others or not (at_once or fresh or now - since >= self._settings.failover_seconds):
-            return False
-        open_now = [index for index in others if self._engines[index].gate.wait(now) == 0.0]
-        if not open_now and not at_once:
-            return False
-        after = [index for index in open_now or others if index > self._index]
-        self._index = (after or open_now or others)[0]
-        self._attempts = 0
-        self._outage = now
-        return True
-
-    def _back_off(self) -> float:
-        """Returns a wait with full jitter, so that the legs of a lost server do not come back all at once."""
-        ceiling = min(self._settings.retry_max_seconds, self._settings.retry_first_seconds * 2**self._attempts)
-        self._attempts = min(self._attempts + 1, 16)
-        return self._uniform(0, ceiling)
+        return self._preference.turn(now, at_once=at_once, untried=self.buffer.sent == 0)
 
     @property
     def _patience(self) -> float:
@@ -671,9 +634,7 @@ class Machine:
         self.wake_at = None
         self.state = State.DONE
         self._tell_lost()
-        seconds = None
-        if not self._unaccounted and failure is None:
-            seconds = (self.buffer.sent - self._heard_for_nothing) / SAMPLE_RATE + self._gain
+        seconds = self._account.recognised(self.buffer.sent) if failure is None else None
         missed = self.buffer.missed + self._unheard
         unrecognised = self.buffer.given_up + self._unheard
         self._observer.asr_done(Summary(self._written, self.buffer.skipped, missed, unrecognised, seconds, failure))
@@ -684,7 +645,7 @@ class Machine:
         if self.buffer.given_up != self._lost_told:
             self._lost_told = self.buffer.given_up
             for first, end in self.buffer.lost():
-                self._heard_for_nothing += max(0, min(end, self.buffer.high) - first)
+                self._account.lost(first, end, self.buffer.high)
                 self._observer.asr_unrecognised(first, end)
 
     def _rearm(self) -> None:
