@@ -38,10 +38,11 @@ SETTINGS = {
 AT_START = ["refuse=401", "refuse=429", "refuse=503", "tls", "wrong-config"]
 ANY_TIME = ["close=1011", "error=INTERNAL_ERROR", "drop", "stall", "slow=500", "half-open", "early-end"]
 MOMENTS = {"start": "at the start", "12w": "in mid-word", f"{PAUSE[0]:.2f}s": "in a pause", "24w": "just before BYE"}
-# Seconds of audio in a session, which end it at these moments: in the twelfth word, in a pause, in the last word.
+# Seconds of audio that a session may hold: it is over in the twelfth word, in the second pause (a session that cannot
+# hold the first utterance with its pause would end at the same place for ever), in the last word.
 LIMITS = {
     "12w": SPOKEN.words[11][1] / 8000 + 0.1,
-    f"{PAUSE[0]:.2f}s": PAUSE[0],
+    f"{PAUSE[0]:.2f}s": SPOKEN.words[15][2] / 8000 + 0.7,
     "24w": SPOKEN.words[23][1] / 8000 + 0.1,
 }
 FOR_GOOD = {"refuse=401", "wrong-config"}
