@@ -250,9 +250,11 @@ def test_right_credentials_make_wrong_ones_forgotten(gate: Gate) -> None:
 
 def test_a_flood_of_made_up_addresses_pushes_out_nobody_who_proved_itself(gate: Gate) -> None:
     proved = [f"100.64.{number // 250}.{number % 250}" for number in range(1000)]
-    for address in proved:
-        gate.c.gate_proved(f"{address}:5060".encode())
-    for number in range(60_000):
+    for number in range(120_000):
+        if number == 60_000:
+            for address in proved:
+                gate.c.gate_proved(f"{address}:5060".encode())
+        gate.now += number % 100 == 0
         gate.judge(f"198.{18 + number // 62500}.{number // 250 % 250}.{number % 250}", message())
     assert {gate.judge(address, message("OPTIONS")) for address in proved} == {ADMIT}
 
