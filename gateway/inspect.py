@@ -63,6 +63,7 @@ def described(found: Found) -> dict[str, Any]:
         "codecs": sorted({chunk.codec for chunk in found.chunks if chunk.payload}),
         "duration_ms": milliseconds(stats.samples),
         **{name: getattr(stats, name) for name in ("packets", "lost", "late", "duplicates", "reordered", "foreign")},
+        "cut": found.cut,
         "received_samples": stats.received_samples,
         "concealed_samples": stats.concealed_samples,
         "paused_samples": stats.paused_samples,
@@ -92,6 +93,8 @@ def _lines(one: dict[str, Any]) -> list[str]:
         f"reordered {one['reordered']}, foreign {one['foreign']}",
         f"  quality  MOS {one['mos']:.2f}, jitter {one['jitter_ms']:.2f} ms, clock drift {drift}",
     ]
+    if one["cut"]:
+        lines.append(f"  {one['cut']} packets are not whole in the capture: take it with a larger snapshot length")
     if one["digits"]:
         pressed = ", ".join(f"{digit['key']} at {digit['start_ms'] / 1000:.3f} s" for digit in one["digits"])
         lines.append(f"  keys  {pressed}")

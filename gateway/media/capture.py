@@ -41,12 +41,14 @@ class Datagram:
         source: Address and port.
         target: Likewise.
         data: Its payload.
+        cut: Whether the capture kept only the beginning of it (a snapshot length, or the file's end).
     """
 
     at: int
     source: Endpoint
     target: Endpoint
     data: bytes
+    cut: bool = False
 
 
 @dataclass
@@ -60,6 +62,7 @@ class Found:
         timeline: Its ledger.
         digits: Keys pressed.
         chunks: All its audio.
+        cut: Packets that the capture has not whole; they are left out, and so count as lost.
     """
 
     source: Endpoint
@@ -68,6 +71,7 @@ class Found:
     timeline: Timeline
     digits: list[Digit] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
+    cut: int = 0
 
     @property
     def gaps(self) -> list[Span]:
@@ -98,7 +102,11 @@ def datagrams(path: Path) -> Iterator[Datagram]:
                     packet, udp = found
                     source, target = str(ip_address(packet.src)), str(ip_address(packet.dst))
                     at = round(float(seconds) * 1e6) * 1000
-                    yield Datagram(at, (source, udp.sport), (target, udp.dport), bytes(udp.data))
+                    data = bytes(udp.data)
+                    cut = udp.ulen > 8 + len(data)
+                    yield Datagram(at, (source, udp.sport), (target, udp.dport), data, cut)
+        except dpkt.dpkt.NeedData:
+            return  # whoever wrote it was stopped in mid-packet; all before is good
         except (ValueError, dpkt.dpkt.Error) as error:
             raise CaptureError(f"{path} breaks off: {error}") from error
 
@@ -145,14 +153,15 @@ def streams(path: Path, *, telephone_event: int = 101, reorder_ms: int = 40, con
             mux=True,
         )
         timeline, digits, chunks = Timeline(), [], []
-        items = [item for one in flow for item in [*stream.tick(one.at), *stream.push(one.data, one.at, one.source)]]
+        whole = [one for one in flow if not one.cut]
+        items = [item for one in whole for item in [*stream.tick(one.at), *stream.push(one.data, one.at, one.source)]]
         for item in items + stream.finish():
             if isinstance(item, Chunk):
                 timeline.add(item)
                 chunks.append(item)
             elif isinstance(item, Digit):
                 digits.append(item)
-        found.append(Found(source, target, stream.stats(), timeline, digits, chunks))
+        found.append(Found(source, target, stream.stats(), timeline, digits, chunks, len(flow) - len(whole)))
     return found
 
 
