@@ -183,6 +183,11 @@ class Dialog:
         return self.offered and self.terms.srtp == "required" and not self._peer_srtp
 
     @property
+    def over(self) -> bool:
+        """True once the dialog has ended, or is being ended by us."""
+        return self._ended or bool(self._asked)
+
+    @property
     def lines(self) -> list[int]:
         """The ``m=`` lines on which we receive."""
         return sorted(self._ports)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any, Protocol
 
@@ -12,12 +14,19 @@ from gateway.sip.request import Request, clean, read, tag_of
 from gateway.sip.sdp import Negotiated, SdpError
 from gateway.sip.stack import Owner, guarded, operation, pj
 
+PENDING = 491
+GLARE_SECONDS = 2.0
+"""Longest wait before what crossed another offer is sent again, by who did not choose the Call-ID (RFC 3261, 14.1)."""
+
 
 class CallOwner(Owner, Protocol):
     """The agent, as its calls see it."""
 
     def forget(self, call: DialogCall) -> None:
         """Lets go of a call that is over."""
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Has something done outside of the stack's callbacks."""
 
 
 class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
@@ -45,7 +54,11 @@ class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
         state = prm.e.body.tsxState
         if state.type == pj.PJSIP_EVENT_TX_MSG and not self.dialog.to_tag and state.tsx.method == "INVITE":
             self.dialog.to_tag = tag_of(read(state.src.tdata.wholeMsg).first("to"))
-        if state.type != pj.PJSIP_EVENT_RX_MSG or state.tsx.role != pj.PJSIP_ROLE_UAS:
+        if state.type != pj.PJSIP_EVENT_RX_MSG:
+            return
+        if state.tsx.role != pj.PJSIP_ROLE_UAS:
+            if (state.tsx.method, state.tsx.statusCode) == ("INVITE", PENDING):
+                self.agent.later(random.uniform(0.0, GLARE_SECONDS), self._refresh)  # noqa: S311 (to miss the peer)
             return
         if self.told and state.tsx.method in ("INVITE", "UPDATE", "INFO"):
             request = read(state.src.rdata.wholeMsg)
@@ -121,6 +134,14 @@ class DialogCall(pj.Call if pj else object):  # type: ignore[misc]
             self.agent.forget(self)
             if ended and self.told:
                 self.agent.send(ended)
+
+    def _refresh(self) -> None:
+        """Sends a session refresh again that crossed a re-INVITE; the stack does so with UPDATE alone.
+
+        Without it the session ends when its time is up (RFC 4028, section 10), if the peer's own does not renew it.
+        """
+        if not self.dialog.over:
+            self.reinvite(pj.CallOpParam())
 
     def _informed(self, request: Request) -> None:
         if (key := info.pressed(request)) is not None:
