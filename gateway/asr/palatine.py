@@ -219,7 +219,9 @@ class PalatineSession:
     def _partial(self, fields: dict[str, Any]) -> None:
         text = fields.get("full_text")
         if isinstance(text, str):
-            self._listener(Partial(text, accumulates=True))
+            covered = fields.get("processed_ms")  # the embedded recogniser says so; the service speaks after each block
+            heard = covered * SAMPLE_RATE // 1000 if isinstance(covered, int) else None
+            self._listener(Partial(text, accumulates=True, heard=heard))
         else:
             self._fail("PROTOCOL", "a partial without full_text", retryable=True)
 

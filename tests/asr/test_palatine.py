@@ -10,7 +10,7 @@ from gateway.asr.fake.core import Core, Options
 from gateway.asr.fake.faults import FaultPlan, parse
 from gateway.asr.fake.server import FakeServer
 from gateway.asr.options import Palatine
-from gateway.asr.palatine import PalatineEngine, address_of
+from gateway.asr.palatine import PalatineEngine, PalatineSession, address_of
 from tests.peers.palatine_server import PalatineServer, Session, refuse, spoken, until
 
 TOKEN = "tok-Secret-1"
@@ -206,3 +206,12 @@ async def test_a_refusal_says_how_long_to_wait() -> None:
     (failure,) = heard
     assert isinstance(failure, Failure)
     assert (failure.retryable, failure.quota, failure.retry_after) == (True, True, 7.0)
+
+
+def test_a_server_that_says_how_much_its_text_covers_is_believed() -> None:
+    heard: list[EngineEvent] = []
+    session = object.__new__(PalatineSession)
+    session._over, session._listener = False, heard.append
+    session.text(json.dumps({"type": "partial", "chunk_text": "", "full_text": "one", "processed_ms": 900}))
+    session.text(json.dumps({"type": "partial", "chunk_text": "", "full_text": "one"}))
+    assert heard == [Partial("one", accumulates=True, heard=7200), Partial("one", accumulates=True)]

@@ -155,14 +155,15 @@ def config(request: Request) -> str:
     )
 
 
-def partial(chunk_text: str, full_text: str) -> str:
+def partial(chunk_text: str, full_text: str, processed_ms: int) -> str:
     """Returns a result message.
 
     Args:
         chunk_text: The words that are new in it.
         full_text: All the words of the session so far.
+        processed_ms: Audio that they cover; an extension of the protocol, which others ignore.
     """
-    return _message(type="partial", chunk_text=chunk_text, full_text=full_text)
+    return _message(type="partial", chunk_text=chunk_text, full_text=full_text, processed_ms=processed_ms)
 
 
 def final(total_duration: float) -> str:

@@ -148,9 +148,9 @@ class Server:
             self._taken -= 1
 
     async def _recognise(self, connection: ServerConnection, request: Request) -> None:
-        async def show(chunk_text: str, full_text: str) -> None:
+        async def show(chunk_text: str, full_text: str, processed_ms: int) -> None:
             with contextlib.suppress(ConnectionClosed):  # the reader sees it too, and ends the session
-                await connection.send(protocol.partial(chunk_text, full_text))
+                await connection.send(protocol.partial(chunk_text, full_text, processed_ms))
 
         session = Session(request, await self._detectors.take(request.sample_rate), self._dispatcher, show)
         self._sessions.add(session)

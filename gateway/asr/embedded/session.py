@@ -21,7 +21,7 @@ STRETCH = 2.0
 AHEAD_SECONDS = 3.0
 """A session whose audio runs this far ahead of the clock is a backlog, not a conversation."""
 
-Show = Callable[[str, str], Awaitable[None]]
+Show = Callable[[str, str, int], Awaitable[None]]
 _numbers = itertools.count(1)
 
 
@@ -35,8 +35,8 @@ class Session:
         request: What the client asked for.
         detector: A detector for this session alone, of the request's rate.
         dispatcher: Decodes.
-        show: Awaited with the new words and the full text whenever the text changed, and after each block without
-            speech that leaves nothing to recognise.
+        show: Awaited with the new words, the full text and how much audio it covers (milliseconds) whenever the text
+            changed, and after each block without speech that leaves nothing to recognise.
 
     Attributes:
         number: Distinguishes sessions in logs and in the queue.
@@ -74,7 +74,7 @@ class Session:
                 self._ask_partial()
             elif not self._busy:
                 # nothing of this block or before it is undecided: the same text again tells the client so
-                await self._show("", self._transcript.full_text)
+                await self._show("", self._transcript.full_text, self._processed_ms)
 
     async def finish(self) -> float:
         """Recognises the rest.
@@ -138,7 +138,8 @@ class Session:
         ahead = self._processed_ms / 1000 - (asyncio.get_running_loop().time() - self._started)
         kind = Kind.BACKLOG if ahead > AHEAD_SECONDS and not ending else Kind.FINAL
         self._next_partial_ms = 0.0
-        self._final = asyncio.create_task(self._decode_final(kind, audio))
+        covered_ms = max(0, self._processed_ms - BLOCK_MS)  # the segment ended somewhere in the last block
+        self._final = asyncio.create_task(self._decode_final(kind, audio, covered_ms))
 
     def _ask_partial(self) -> None:
         open_ms = self._segmenter.open_frames * FRAME_MS
@@ -156,13 +157,13 @@ class Session:
         self._next_partial_ms = asked_ms + 1000 * max(PARTIAL_SECONDS, STRETCH * took)
         if text is not None:
             self._transcript.partial(text)
-            await self._show_change()
+            await self._show_change(asked_ms)
 
-    async def _decode_final(self, kind: Kind, audio: bytes) -> None:
+    async def _decode_final(self, kind: Kind, audio: bytes, covered_ms: int) -> None:
         text = await self._decode(kind, audio)
         if text is not None:
             self._transcript.final(text)
-            await self._show_change()
+            await self._show_change(covered_ms)
 
     async def _decode(self, kind: Kind, audio: bytes) -> str | None:
         try:
@@ -173,9 +174,9 @@ class Session:
             self.fail(ProtocolError(ErrorCode.PROCESSING, f"The audio could not be recognised: {error}"))
         return None
 
-    async def _show_change(self) -> None:
+    async def _show_change(self, covered_ms: int) -> None:
         if change := self._transcript.change():
-            await self._show(*change)
+            await self._show(*change, covered_ms)
 
     def fail(self, error: ProtocolError) -> None:
         """Ends the session early; the first error counts."""

@@ -127,10 +127,11 @@ def test_messages_have_the_documented_fields():
         "supported_codecs": ["linear16", "alaw", "mulaw"],
         "supported_sample_rates": [8000, 16000],
     }
-    assert json.loads(protocol.partial("мир", "привет мир")) == {
+    assert json.loads(protocol.partial("мир", "привет мир", 900)) == {
         "type": "partial",
         "chunk_text": "мир",
         "full_text": "привет мир",
+        "processed_ms": 900,
     }
     assert json.loads(protocol.final(15.5)) == {"type": "final", "status": "completed", "total_duration": 15.5}
     assert json.loads(protocol.error(ProtocolError(ErrorCode.ML_SERVICE, "gone"))) == {
