@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import uvloop
 from hypothesis import settings
 
-pytest_plugins = ["tests.peers.claims"]
+pytest_plugins = ["tests.peers.claims", "tests.peers.hygiene"]
 
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, print_blob=True)

@@ -42,28 +42,43 @@ def _without(keys: frozenset[str]) -> Callable[[WrappedLogger, str, EventDict], 
     return drop
 
 
+def processors(settings: Telemetry, *, console: bool) -> list[structlog.types.Processor]:
+    """Returns what each line goes through.
+
+    Tracebacks are without the variables of their frames, which may hold words, numbers and secrets.
+
+    Args:
+        settings: What may be in the lines.
+        console: Whether they are for people.
+    """
+    hidden = {"words": settings.log_transcripts, "number": settings.log_numbers}
+    render: list[structlog.types.Processor] = (
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        if console
+        else [
+            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ]
+    )
+    return [
+        _high_enough,
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _without(frozenset(key for key, shown in hidden.items() if not shown)),
+        *render,
+    ]
+
+
 def configure(settings: Telemetry) -> None:
     """Sets up logging for this process, to standard error.
 
     Args:
         settings: Level, format, and what may be in the lines.
     """
-    hidden = {"words": settings.log_transcripts, "number": settings.log_numbers}
     console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
-    render: list[structlog.types.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
-        if console
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
-    )
     structlog.configure(
-        processors=[
-            _high_enough,
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _without(frozenset(key for key, shown in hidden.items() if not shown)),
-            *render,
-        ],
+        processors=processors(settings, console=console),
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,

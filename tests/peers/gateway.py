@@ -8,6 +8,8 @@ import os
 import signal
 import socket
 import sys
+import time
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 
 from gateway import events
 from gateway.delivery.consumer import Answer, Consumer
+from tests.peers import hygiene
 from tests.peers.contract import faults
 
 SECRET = "whsec_" + "QUJD" * 8
@@ -157,7 +160,10 @@ listen = "127.0.0.1:{self.web_port}"
         """Starts it, or starts it again."""
         config = self.folder / "gateway.toml"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ASR_GATEWAY__")}
-        with (self.folder / "log").open("wb") as log:
+        log_path = self.folder / "log"
+        if log_path.exists():  # of a run before
+            log_path.rename(self.folder / f"log.{time.monotonic_ns()}")
+        with log_path.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "gateway.cli", "run", "--config", str(config)), stderr=log, env=environment
             )
@@ -187,7 +193,9 @@ listen = "127.0.0.1:{self.web_port}"
         assert self._process is not None
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(self._process.wait(), 60)
+        status = await asyncio.wait_for(self._process.wait(), 60)
+        self._say_what_must_not_be_logged()
+        return status
 
     def children(self, module: str) -> list[int]:
         """Returns the process ids of its direct children that run a module."""
@@ -207,6 +215,16 @@ listen = "127.0.0.1:{self.web_port}"
                 self._changed.clear()
                 await self._changed.wait()
         return list(self.calls.values())
+
+    def _say_what_must_not_be_logged(self) -> None:
+        shown = tomllib.loads((self.folder / "gateway.toml").read_text(encoding="utf-8"))["telemetry"]
+        for received in self.calls.values():
+            call = received.events[0].call
+            if not shown.get("log_numbers"):
+                hygiene.LOOKED_FOR.number(call.from_number, call.to_number)
+            if not shown.get("log_transcripts"):
+                for said in received.of(events.Words):
+                    hygiene.LOOKED_FOR.words(said.text)
 
     def _check(self, body: bytes) -> None:
         self.misfits += faults(body)
