@@ -20,6 +20,7 @@ from gateway.asr.engines import EngineError, Engines, wants_embedded
 from gateway.asr.options import Palatine
 from gateway.calls.registry import Registry
 from gateway.calls.switchboard import TICK, Switchboard
+from gateway.calls.tape import Tapes
 from gateway.config import Settings
 from gateway.delivery.lock import LockedError
 from gateway.delivery.outbox import Outbox
@@ -76,6 +77,7 @@ class Gateway:
         self._pulse = Pulse()
         self._dialogs: dict[int, str] = {}  # Call-IDs, for the flight recorder
         self._metrics = Metrics()
+        self._tapes = Tapes(settings)
         self._systemd = Notifier()
         self._homer: HomerExport | None = None
         self._undo = contextlib.AsyncExitStack()
@@ -133,9 +135,10 @@ class Gateway:
         self._registry = Registry(
             self._publish, self._metrics, recorder=recorder, concealed=settings.media.conceal_ms > 0
         )
-        self._switchboard = Switchboard(settings, engines, self._registry, self._receiver, self._metrics)
+        self._switchboard = Switchboard(settings, engines, self._registry, self._receiver, self._metrics, self._tapes)
         self._undo.callback(self._switchboard.close)
         self._control = Control(settings, self._registry, self._switchboard, engines, self._pulse, self._stopping.set)
+        self._control.tapes = self._tapes
         self._control.waiting = lambda: self._deliverer.waiting
         self._board = Board(Feed(), self._control)
         self._control.feed = self._board.feed
@@ -250,6 +253,7 @@ class Gateway:
     def _publish(self, event: Event) -> None:
         """Hands an event to who delivers it, then to who shows it."""
         self._deliverer.publish(event)
+        self._tapes.event(event)
         self._board.publish(event)
         if self._homer is not None:
             self._homer.report(event)

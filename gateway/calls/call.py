@@ -215,7 +215,7 @@ class Call:
             leg.timeline.verify()
         except TimelineError as error:
             self.log.error("ledger_broken", leg=leg.name, text=str(error))
-        leg.stats = stats
+        leg.counted(stats)
         found = quality(stats, concealed=self._concealed)
         self._quality.append(
             events.LegQuality(

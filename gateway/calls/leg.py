@@ -128,7 +128,7 @@ class Leg:
         self._engine_locates = False
         self._had_session = False
         self._activity = SpeechActivity()
-        self._last_chunk = time.monotonic()
+        self._last_chunk = self._now()
         self._chunk = 0  # samples of the newest
         self._spared = 0  # samples that the recognition did not get from here
         self._utterances = UtteranceBuilder(
@@ -136,14 +136,23 @@ class Leg:
             settle=settings.transcripts.settle_ms / 1000,
             longest=int(settings.transcripts.max_utterance_seconds * SAMPLE_RATE),
         )
-        self._recognition = LegRecognition(engines, codec, settings.asr, self)
+        self._recognition = self._recognise(engines, settings)
+
+    # what a leg that is recorded or replayed does in its own way
+
+    def _now(self) -> float:
+        """Returns the time in monotonic seconds."""
+        return time.monotonic()
+
+    def _recognise(self, engines: Sequence[Engine], settings: Settings) -> LegRecognition:
+        return LegRecognition(engines, self.codec, settings.asr, self)
 
     # what the receiver hands over
 
     def chunk(self, chunk: Chunk) -> None:
         """Takes the next chunk; after the last one only the recogniser's words are awaited."""
         self.timeline.add(chunk)
-        self._last_chunk = time.monotonic()
+        self._last_chunk = self._now()
         if chunk.arrived_last:
             self.heard_at = chunk.arrived_last / 1e9
         self._chunk = chunk.samples
@@ -186,12 +195,16 @@ class Leg:
         if not self._keys.fresh(digit, way):
             return
         before = self._withholding.active
-        if self._withholding.key(digit):
+        withheld = self._withholding.key(digit)
+        self._key_taken(digit, withheld=withheld, toggled=self._withholding.active != before)
+
+    def _key_taken(self, digit: Digit, *, withheld: bool, toggled: bool) -> None:
+        if withheld:
             self._owner.leg_key_withheld()
         else:
             self._owner.leg_key(self, digit)
-        if self._withholding.active != before:
-            self._owner.leg_withheld(self, withheld=not before)
+        if toggled:
+            self._owner.leg_withheld(self, withheld=self._withholding.active)
 
     def withhold(self, *, withheld: bool) -> None:
         """Begins or ends to keep audio and keys from recogniser, store, log and consumers.
@@ -210,11 +223,19 @@ class Leg:
     def hold(self, *, held: bool) -> None:
         """Takes note that the peer put the leg on hold or took it off."""
         self.held = held
-        self.timeline.hold(held=held, now=time.monotonic_ns())
+        self.timeline.hold(held=held, now=round(self._now() * 1e9))
+
+    def reported(self, sample: int, sender_ns: int, arrival: int) -> None:
+        """Takes a sender report (RFC 3550): when a sample was due by the sender's clock; see ``Anchor.reported``."""
+        self.timeline.anchor.reported(sample, sender_ns, arrival)
+
+    def counted(self, stats: StreamStats) -> None:
+        """Takes what the receiver counted, once the last chunk is out."""
+        self.stats = stats
 
     def tick(self) -> None:
         """Lets time pass where no packet comes; chunks do so themselves."""
-        now = time.monotonic()
+        now = self._now()
         silent = now - self._last_chunk
         if silent > WIRE_SILENCE:
             self.level = SILENT
@@ -279,7 +300,7 @@ class Leg:
 
     def asr_text(self, partial: Partial) -> None:
         """The engine changed its text."""
-        position, now = self.timeline.duration, time.monotonic()
+        position, now = self.timeline.duration, self._now()
         self._engine_locates = not partial.accumulates
         self._owner.leg_lag(None if partial.end is None else max(0, self._received() - partial.end))
         if partial.accumulates:
@@ -327,11 +348,11 @@ class Leg:
 
     def _position(self) -> int:
         """Returns where the leg's clock stands now, audio that is still under way included."""
-        return max(self.timeline.anchor.sample(time.monotonic_ns()), self.timeline.duration)
+        return max(self.timeline.anchor.sample(round(self._now() * 1e9)), self.timeline.duration)
 
     def _received(self) -> int:
         """How far the leg's audio has come by now; its newest packets may be in a chunk still to come."""
-        since = int((time.monotonic() - self.heard_at) * SAMPLE_RATE)
+        since = int((self._now() - self.heard_at) * SAMPLE_RATE)
         return self.timeline.duration + min(max(0, since), self._chunk)
 
     def _tell(self, updates: list[Update]) -> None:

@@ -21,6 +21,7 @@ from gateway.calls.call import Call
 from gateway.calls.identity import Identity, facts_of, identify, leg_name, mask
 from gateway.calls.leg import Leg
 from gateway.calls.registry import Registry
+from gateway.calls.tape import TapedLeg, Tapes
 from gateway.config import Settings
 from gateway.media import rtcp
 from gateway.media.chunks import Chunk, Control, Digit
@@ -124,6 +125,7 @@ class Switchboard:
         registry: The calls.
         receiver: Takes the RTP.
         counters: The metrics.
+        tapes: Records what goes into the calls.
 
     Attributes:
         on_rtcp: Takes the RTCP of all legs; None where nobody wants it.
@@ -131,13 +133,20 @@ class Switchboard:
     """
 
     def __init__(
-        self, settings: Settings, engines: Chooser, registry: Registry, receiver: Receiver, counters: Counters
+        self,
+        settings: Settings,
+        engines: Chooser,
+        registry: Registry,
+        receiver: Receiver,
+        counters: Counters,
+        tapes: Tapes,
     ) -> None:
         self._settings = settings
         self._engines = engines
         self._registry = registry
         self._receiver = receiver
         self._counters = counters
+        self._tapes = tapes
         media = settings.media
         self._ports = PortPool(media.address, media.port_min, media.port_max, media.quarantine_seconds)
         self._dialogs: dict[int, _Dialog] = {}  # by the signalling process's number
@@ -292,7 +301,9 @@ class Switchboard:
         name = call.free_name(name)
         route, engines = self._engines.choose(facts_of(dialog.incoming, replace(dialog.identity, leg=name)))
         log.info("leg_routed", call=call.id, leg=name, route=route, engines=[engine.name for engine in engines])
-        stream.leg = Leg(stream.number, name, dialog.incoming.sip_call_id, codec, engines, self._settings, owner=call)
+        made = (stream.number, name, dialog.incoming.sip_call_id, codec, engines, self._settings, call)
+        tape = self._tapes.of(call.id, begin=not call.legs)
+        stream.leg = Leg(*made) if tape is None else TapedLeg(*made, tape=tape)
         stream.since = time.monotonic()
         call.add(stream.leg, speaker, tags=(dialog.incoming.from_tag, dialog.to_tag))
         self._counters.leg_up()
@@ -343,7 +354,7 @@ class Switchboard:
             stream.rtcp.heard(report, control.arrived)
             if stream.leg is not None and control.timestamp >= 0 and report.wall_ns:
                 ahead = (report.timestamp - control.timestamp + 2**31) % 2**32 - 2**31
-                stream.leg.timeline.anchor.reported(control.sample + ahead, report.wall_ns, control.arrived)
+                stream.leg.reported(control.sample + ahead, report.wall_ns, control.arrived)
 
     def _show_rtcp(self, stream: _Stream, packet: bytes, at: int, *, received: bool) -> None:
         if self.on_rtcp is None:

@@ -36,6 +36,8 @@ class Telemetry(Section):
         log_format: ``auto`` is for people on a terminal and JSON elsewhere.
         log_transcripts: Whether recognised words may be logged (at debug level).
         log_numbers: Whether phone numbers may be logged.
+        tapes: So many calls at once, and of those that are over, are recorded to be replayed (``asr-gateway trace``); 0
+            for none.
         homer: Where SIP messages, RTCP and call reports are exported to.
     """
 
@@ -44,4 +46,5 @@ class Telemetry(Section):
     log_format: Literal["auto", "json", "console"] = "auto"
     log_transcripts: bool = False
     log_numbers: bool = False
+    tapes: Annotated[int, Field(ge=0, le=100)] = 4
     homer: Homer = Homer()

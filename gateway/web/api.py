@@ -141,9 +141,12 @@ async def export_call(parts: P, call: CallId, form: Literal["json", "text", "srt
 
 
 @api.get("/calls/{call}/trace", responses=faults(404), dependencies=[Depends(operate)], tags=["calls"])
-async def trace(parts: P, call: CallId) -> list[dict[str, Any]]:
-    """Returns every recorded step of a call with its time: signalling, media, recogniser, deliveries."""
-    steps = parts.operator.trace(call)
+async def trace(parts: P, call: CallId, form: Literal["steps", "tape"] = "steps") -> list[dict[str, Any]]:
+    """Returns every recorded step of a call with its time: signalling, media, recogniser, deliveries.
+
+    As ``tape``, what went into the call's legs and the events that came out, for ``asr-gateway trace --replay``.
+    """
+    steps = parts.operator.trace(call) if form == "steps" else parts.operator.tape(call)
     if steps is None:
         raise HTTPException(404, "nothing is recorded of this call")
     return steps

@@ -13,6 +13,7 @@ from gateway.asr.engine import Engine
 from gateway.asr.gate import Breaker
 from gateway.calls.registry import Registry
 from gateway.calls.switchboard import Switchboard
+from gateway.calls.tape import Tapes
 from gateway.config import Settings
 from gateway.delivery.sender import shown
 from gateway.media.chunks import SAMPLE_RATE
@@ -76,6 +77,7 @@ class Control:
         self._started = time.monotonic()
         self._level: str = settings.telemetry.log_level
         self.feed: Feed | None = None
+        self.tapes: Tapes | None = None
         self.capacity = 0
         self.listening: list[str] = []
         self.draining = False
@@ -246,3 +248,7 @@ class Control:
     def trace(self, call: str) -> list[dict[str, Any]] | None:
         """Returns the steps of a call."""
         return self._pulse.recorder.steps(call)
+
+    def tape(self, call: str) -> list[dict[str, Any]] | None:
+        """Returns what is on the tape of a call."""
+        return self.tapes.records(call) if self.tapes else None

@@ -129,6 +129,9 @@ class Operator(Protocol):
     def trace(self, call: str) -> list[dict[str, Any]] | None:
         """Returns the steps of a call; None where nothing is recorded of it."""
 
+    def tape(self, call: str) -> list[dict[str, Any]] | None:
+        """Returns the inputs and events of a call, to be replayed; None where there is no tape of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:

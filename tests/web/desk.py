@@ -85,6 +85,9 @@ class Desk:
     def trace(self, call: str) -> list[dict[str, Any]] | None:  # noqa: ARG002
         return [{"ms": 0.0, "part": "sip", "what": "invite"}]
 
+    def tape(self, call: str) -> list[dict[str, Any]] | None:  # noqa: ARG002
+        return [{"tape": 1}]
+
 
 @dataclass
 class Site:
