@@ -12,6 +12,7 @@ import pytest
 from gateway.delivery.nats import NatsStream
 from gateway.delivery.outlet import Message
 from gateway.delivery.settings import NatsOutlet
+from tests.peers.gateway import free_port
 
 TOKEN = "letmein"
 
@@ -20,9 +21,7 @@ class Server:
     """nats-server with JetStream on a port and a folder of its own."""
 
     def __init__(self, folder):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port(socket.SOCK_STREAM)
         self.url = f"nats://127.0.0.1:{self.port}"
         self._folder = folder
         self._process = None

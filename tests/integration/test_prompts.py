@@ -35,7 +35,7 @@ async def speak(target: str, folder: Path, caller: str, prompts: list[Prompt], c
     text = SCENARIO.read_text().replace("FILE", f"{caller}.raw").replace("PAYLOAD", str(payload_type))
     scenario.write_text(text)
     duration = len(audio) // 8 + 200
-    port, media = free_port(), free_port() // 2 * 2
+    port, media = free_port(), free_port()
     run = await sipp.run(
         scenario,
         target,

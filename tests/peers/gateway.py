@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 import sys
@@ -23,11 +24,27 @@ from tests.peers.contract import faults
 SECRET = "whsec_" + "QUJD" * 8
 START_SECONDS = 60.0
 
+_given: set[int] = set()
+
 
 def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Returns an even port that is free, as is the one above it.
+
+    It lies between the gateway's media ports and those that the system gives to connections that go out: one of the
+    latter may be taken between here and the program that is to listen there.
+    """
+    while True:
+        port = random.randrange(20480, 32768, 2)
+        if port in _given:
+            continue
+        try:
+            for number in (port, port + 1):
+                with socket.socket(socket.AF_INET, kind) as probe:
+                    probe.bind(("127.0.0.1", number))
+        except OSError:
+            continue
+        _given.add(port)
+        return port
 
 
 @dataclass

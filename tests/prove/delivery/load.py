@@ -48,7 +48,7 @@ def scenario(folder: Path, audio: bytes, *, tail_ms: int = 0) -> Path:
 async def calling(target: str, path: Path, *, rate: int, at_once: int):
     """Places calls until the block is left."""
     assert sipp.SIPP, "sipp is not installed: apt-get install sip-tester"
-    port, media = free_port(), free_port() // 2 * 2
+    port, media = free_port(), free_port()
     process = await asyncio.create_subprocess_exec(
         *(sipp.SIPP, target, "-sf", str(path), "-i", "127.0.0.1", "-p", str(port), "-mi", "127.0.0.1"),
         *("-mp", str(media), "-m", str(CONTINUOUS), "-r", str(rate), "-l", str(at_once), "-nostdin"),

@@ -63,7 +63,7 @@ async def perform(target: str, folder: Path, audio: dict[str, bytes], number: st
             scenario,
             target,
             port=free_port(),
-            media_port=free_port() // 2 * 2,
+            media_port=free_port(),
             keys={"caller": number},
             hold_ms=milliseconds,
             give_up=milliseconds // 1000 + 20,
