@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway import events
@@ -23,6 +24,16 @@ class Probe(Protocol):
         """Returns for each call with somebody speaking its legs and how loud they are, dBov."""
 
 
+@dataclass(slots=True)
+class _Lag:
+    """``Lag`` as it grows: at each message of each leg."""
+
+    count: int
+    last: float
+    mean: float
+    worst: float
+
+
 class Board:
     """All calls that are up or ended lately.
 
@@ -36,7 +47,7 @@ class Board:
         self._probe = probe
         self._live: dict[str, CallView] = {}
         self._ended: OrderedDict[str, CallDetail] = OrderedDict()
-        self._latency: dict[str, dict[str, Lag]] = {}
+        self._latency: dict[str, dict[str, _Lag]] = {}
         self._loud = False
 
     def __len__(self) -> int:
@@ -63,7 +74,7 @@ class Board:
         lags = self._latency.setdefault(call, {})
         lag = lags.get(name)
         if lag is None:
-            lags[name] = Lag.model_construct(count=1, last=seconds, mean=seconds, worst=seconds)
+            lags[name] = _Lag(1, seconds, seconds, seconds)
             return
         lag.count += 1
         lag.last = seconds
@@ -98,7 +109,10 @@ class Board:
                 update={
                     "at": self.feed.place(),
                     "quality": self._probe.quality(call),
-                    "latency": {name: lag.model_copy() for name, lag in self._latency.get(call, {}).items()},
+                    "latency": {
+                        name: Lag(count=lag.count, last=lag.last, mean=lag.mean, worst=lag.worst)
+                        for name, lag in self._latency.get(call, {}).items()
+                    },
                 }
             )
         )

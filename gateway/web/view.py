@@ -181,6 +181,9 @@ class CallDetail(CallSummary):
     latency: dict[str, Lag] = Field(default_factory=dict)
 
 
+Said = events.TranscriptPartial | events.TranscriptFinal | events.TranscriptRefined
+
+
 class CallView:
     """Folds the events of one call; a pure state machine.
 
@@ -190,7 +193,9 @@ class CallView:
 
     def __init__(self, call: str) -> None:
         self._detail = CallDetail(id=call)
-        self._words: dict[tuple[str, int], WordsView] = {}
+        self._call: events.CallInfo | None = None
+        self._words: dict[tuple[str, int], Said] = {}
+        self._last_words = ""
         self._legs: dict[str, LegView] = {}
 
     @classmethod
@@ -210,10 +215,13 @@ class CallView:
     def apply(self, event: events.Event) -> None:
         """Takes the next event."""
         detail, call = self._detail, event.call
-        detail.from_number, detail.to_number = call.from_number, call.to_number
-        detail.headers, detail.sip_call_ids = call.headers, call.sip_call_ids
-        detail.labels = call.labels
-        detail.seq = max(detail.seq, event.seq)
+        if call is not self._call:  # the events of a call share it until something of it changes
+            self._call = call
+            detail.from_number, detail.to_number = call.from_number, call.to_number
+            detail.headers, detail.sip_call_ids = call.headers, call.sip_call_ids
+            detail.labels = call.labels
+        if event.seq > detail.seq:
+            detail.seq = event.seq
         match event.data:
             case events.CallStarted(leg=leg, codec=codec, speaker=speaker):
                 detail.started = event.time
@@ -240,18 +248,26 @@ class CallView:
             case events.TranscriptCompleted(legs=legs, complete=complete):
                 detail.media, detail.complete, detail.state = legs, complete, "ended"
                 # what was only ever partial is no part of a transcript that is complete
-                self._words = {place: said for place, said in self._words.items() if said.state != "partial"}
+                self._words = {
+                    place: said for place, said in self._words.items() if not isinstance(said, events.TranscriptPartial)
+                }
 
     def summary(self) -> CallSummary:
         """Returns the call for a list."""
         fields = {name: getattr(self._detail, name) for name in CallSummary.model_fields}
-        return CallSummary.model_construct(**fields | {"legs": list(self._legs.values())})
+        newest = {"legs": list(self._legs.values()), "last_words": self._last_words}
+        return CallSummary.model_construct(**fields | newest)
 
     def detail(self) -> CallDetail:
         """Returns all about the call."""
-        transcript = sorted(self._words.values(), key=lambda said: (said.time, said.leg, said.utterance))
+        words = sorted(self._words.values(), key=lambda said: (said.time, said.leg, said.utterance))
         return self._detail.model_copy(
-            update={"legs": list(self._legs.values()), "transcript": transcript, "notes": list(self._detail.notes)}
+            update={
+                "legs": list(self._legs.values()),
+                "last_words": self._last_words,
+                "transcript": [_shown(said) for said in words],
+                "notes": list(self._detail.notes),
+            }
         )
 
     def _note(self, event: events.Event, leg: str, what: str, text: str = "") -> None:
@@ -272,7 +288,7 @@ class CallView:
             case "resumed" | "released" | "leg_added":
                 leg.state = "up"
 
-    def _say(self, said: events.TranscriptPartial | events.TranscriptFinal | events.TranscriptRefined) -> None:
+    def _say(self, said: Said) -> None:
         place = said.leg, said.utterance
         before = self._words.get(place)
         if before is not None and before.revision >= said.revision:
@@ -280,15 +296,13 @@ class CallView:
         if not said.text and isinstance(said, events.TranscriptPartial):
             self._words.pop(place, None)
             return
-        state: Literal["partial", "final", "refined"] = {
-            "transcript.partial": "partial",
-            "transcript.final": "final",
-            "transcript.refined": "refined",
-        }[said.type]  # type: ignore[assignment]
-        self._words[place] = WordsView.model_construct(
-            state=state, **{name: getattr(said, name) for name in events.Words.model_fields}
-        )
-        self._detail.last_words = said.text
+        self._words[place] = said
+        self._last_words = said.text
+
+
+def _shown(said: Said) -> WordsView:
+    state = said.type.removeprefix("transcript.")
+    return WordsView.model_construct(state=state, **{name: getattr(said, name) for name in events.Words.model_fields})
 
 
 def _spoken_by(speaker: events.Speaker | None) -> str:
