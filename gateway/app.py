@@ -371,6 +371,7 @@ class Gateway:
             self._pulse.late(loop.time() - due)
             try:
                 self._switchboard.tick()
+                self._metrics.flush()
                 self._board.tick()
             except Exception:
                 # the next turn may do; where none does, systemd hears of no life any more

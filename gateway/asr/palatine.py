@@ -122,6 +122,7 @@ class PalatineSession:
         self._ready = False
         self._finishing = False
         self._over = False
+        self._said, self._partial_said = "", Partial("", accumulates=True)  # the newest partial as it came, and read
         text = f"the server confirmed no configuration within {connect_seconds:g} s"
         self._config_timer = asyncio.get_running_loop().call_later(
             connect_seconds, lambda: self._fail("NO_CONFIG", text, retryable=True)
@@ -168,6 +169,10 @@ class PalatineSession:
         """A message of the server."""
         if self._over:
             return
+        if message == self._said:
+            # where nobody speaks, the same text comes again for each block
+            self._listener(self._partial_said)
+            return
         try:
             fields = json.loads(message)
             kind = fields["type"]
@@ -178,7 +183,7 @@ class PalatineSession:
             case "config":
                 self._check_config(fields)
             case "partial":
-                self._partial(fields)
+                self._partial(fields, message)
             case "final":
                 self._final(fields)
             case "error":
@@ -216,12 +221,13 @@ class PalatineSession:
             self._config_timer.cancel()
             self._listener(Ready())
 
-    def _partial(self, fields: dict[str, Any]) -> None:
+    def _partial(self, fields: dict[str, Any], message: str) -> None:
         text = fields.get("full_text")
         if isinstance(text, str):
             covered = fields.get("processed_ms")  # the embedded recogniser says so; the service speaks after each block
             heard = covered * SAMPLE_RATE // 1000 if isinstance(covered, int) else None
-            self._listener(Partial(text, accumulates=True, heard=heard))
+            self._said, self._partial_said = message, Partial(text, accumulates=True, heard=heard)
+            self._listener(self._partial_said)
         else:
             self._fail("PROTOCOL", "a partial without full_text", retryable=True)
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from random import Random
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Latency:
     """One latency.
 
@@ -28,7 +29,7 @@ class Latency:
     meaning: str
     buckets: tuple[float, ...]
 
-    @property
+    @cached_property
     def short(self) -> str:
         """Its name without the gateway's."""
         return self.name.removeprefix("asr_gateway_")

@@ -25,6 +25,8 @@ UNKNOWN = 10_000
 
 # Audio that was written later than this after its packet names its call (seconds).
 LATE_WRITE = 0.02
+# Writes that are measured together.
+WRITES = 100
 SHED = frozenset(("draining", "full", "rate", "busy"))
 """Causes for which new calls get 503; others are dropped."""
 
@@ -103,6 +105,7 @@ class Metrics:
             "webhook_oldest_waiting_seconds", "Age of the oldest durable event that waits for an endpoint", "endpoint"
         )
         self._write = self._histogram(latency.PACKET_TO_WRITE)
+        self._writes: list[tuple[str, float]] = []
         self._to_heard = self._histogram(latency.WRITE_TO_HEARD, "engine")
         self._to_partial = self._histogram(latency.SPEECH_TO_PARTIAL)
         self._lag = self._histogram(latency.PARTIAL_LAG)
@@ -227,12 +230,21 @@ class Metrics:
 
     def audio_written(self, call: str, arrived: int, now: int) -> None:
         """Audio was written; times in monotonic nanoseconds."""
-        seconds = (now - arrived) / 1e9
-        if seconds >= LATE_WRITE:
-            self._measured(latency.PACKET_TO_WRITE, self._write, call, seconds)
-        else:  # several times a second on every leg, where an exemplar would cost more than the message
-            self._write.observe(seconds)
-            self.on_measured(call, latency.PACKET_TO_WRITE.short, seconds)
+        # several times a second on every leg: measured together, and an exemplar only where it is worth what it costs
+        self._writes.append((call, (now - arrived) / 1e9))
+        if len(self._writes) >= WRITES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Measures the writes of late; to be called a few times a second."""
+        writes, self._writes = self._writes, []
+        name, told = latency.PACKET_TO_WRITE.short, self.on_measured
+        for call, seconds in writes:
+            if seconds >= LATE_WRITE:
+                self._write.observe(seconds, {"call": call})
+            else:
+                self._write.observe(seconds)
+            told(call, name, seconds)
 
     def audio_heard(self, engine: str, seconds: float) -> None:
         """A recogniser has worked through audio that was written so long before."""

@@ -106,6 +106,8 @@ class UtteranceBuilder:
     settle: float
     longest: int
     _finals: list[Utterance] = field(default_factory=list)  # of the present engine session
+    _full: str = ""  # the engine's text, as it was last told
+    _row: list[str] = field(default_factory=list)  # its words, ``_words`` first
     _words: list[str] = field(default_factory=list)  # theirs, in one row
     _ends: list[int] = field(default_factory=list)  # for each, how many words of the row come before its end
     _tail: list[str] = field(default_factory=list)  # words after the last final
@@ -155,6 +157,7 @@ class UtteranceBuilder:
         shown = bool(self._tail)
         self._segments = [segment for segment in self._segments if segment.open or segment.end - origin > SHORTEST]
         self._finals, self._words, self._ends, self._tail, self._growth = [], [], [], [], []
+        self._full, self._row = "", []
         self._cut, self._theirs, self._same, self._interrupted = None, False, 0, False
         return [self._partial(self._settled)] if shown else []
 
@@ -170,7 +173,10 @@ class UtteranceBuilder:
         Returns:
             What changed.
         """
-        words = full.split()
+        changed = full != self._full
+        if changed:
+            self._full, self._row = full, full.split()
+        words = self._row
         updates: list[Update] = []
         self._spoke = now
         self._heard = heard = position if heard is None else min(heard, position)
@@ -181,7 +187,7 @@ class UtteranceBuilder:
             else:  # what was heard before the pause brought no words: a breath, a click
                 self._forget_segments(self._cut.end)
             self._find_cut(position, now)
-        if words[: len(self._words)] != self._words:
+        if changed and words[: len(self._words)] != self._words:
             updates += self._rewrite(words)
         tail = words[len(self._words) :]
         if tail == self._tail:
