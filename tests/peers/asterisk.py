@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.peers.gateway import free_port
@@ -37,16 +38,22 @@ class Asterisk:
     Args:
         gateway: ``address:port`` of the gateway.
         trunk: Further lines of the trunk's endpoint in pjsip.conf.
+        more: Text that is added to its files, by name; a file that it does not have is made.
     """
 
-    def __init__(self, gateway: str, *, trunk: str = "") -> None:
+    def __init__(self, gateway: str, *, trunk: str = "", more: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
         self._gateway = gateway
         self._trunk = trunk
+        self._more = more or {}
 
     @property
     def sip(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     async def __aenter__(self) -> Asterisk:
         tree = Path(subprocess.check_output([str(HERE / "get-asterisk.sh")], text=True).strip())  # noqa: ASYNC221
@@ -123,6 +130,9 @@ class Asterisk:
             (self.folder / path.name).write_text(text)
         for name in EMPTY:
             (self.folder / name).touch()
+        for name, text in self._more.items():
+            with (self.folder / name).open("a") as file:
+                file.write(f"\n{text}\n")
         trunk = (REPOSITORY / "deploy/pbx/asterisk/pjsip-asr-gateway.conf").read_text()
         changes = {
             "contact = sip:127.0.0.1:5060": f"contact = sip:{self._gateway}",
