@@ -276,9 +276,7 @@ class Gateway:
         server = EmbeddedServer(asr.embedded, self._on_recogniser)
         await server.start()
         self._undo.push_async_callback(server.stop)
-        return Palatine.model_validate(
-            {"url": server.url, "token": server.token, "language": "en", "codec": asr.palatine.codec}
-        )
+        return server.reached(asr.palatine.codec)
 
     def _setup(self) -> messages.Setup:
         sip = self._settings.sip

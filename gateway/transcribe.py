@@ -91,7 +91,7 @@ async def _embedded(settings: Settings, undo: contextlib.AsyncExitStack) -> Pala
     server = EmbeddedServer(settings.asr.embedded, lambda _state, _text: None)
     await server.start()
     undo.push_async_callback(server.stop)
-    return Palatine.model_validate({"url": server.url, "token": server.token, "language": "en"})
+    return server.reached()
 
 
 async def _text(found: Found, engines: Engines, settings: Settings) -> str:

@@ -136,7 +136,8 @@ class Palatine(Section):
         model: Model name.
         language: ISO code.
         codec: ``native`` sends the leg's G.711 as it is, ``linear16`` decodes it first.
-        message_ms: Audio in one message; the service works in blocks of 300 ms.
+        message_ms: Audio in one message. The service works in blocks of 300 ms: shorter messages bring no word sooner,
+            and cost the gateway more.
         session_seconds: Audio in one session, where the server limits it; 0 where it does not.
         starts_per_second: Sessions started in a second at most.
         idle: ``keep`` leaves sessions open on hold and while nobody speaks; ``close`` ends them until somebody does.
@@ -148,7 +149,7 @@ class Palatine(Section):
     model: str = "palatine_stream"
     language: str = "ru"
     codec: Literal["native", "linear16"] = "native"
-    message_ms: Annotated[int, Field(ge=20, le=1000, multiple_of=20)] = 100
+    message_ms: Annotated[int, Field(ge=20, le=1000, multiple_of=20)] = 300
     session_seconds: Annotated[float, Field(ge=0)] = 0.0
     starts_per_second: Annotated[float, Field(gt=0)] = 100.0
     idle: Literal["keep", "close"] = "keep"

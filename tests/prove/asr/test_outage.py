@@ -26,7 +26,10 @@ SECONDS = 84
 class Fake:
     """``asr-gateway fake-asr`` in a process of its own, which can be killed."""
 
-    def __init__(self, folder: Path, name: str, *, latency: str = "60/150", starts: int = RATE) -> None:
+    def __init__(
+        self, folder: Path, name: str, *, latency: str = "60/150", starts: int = RATE, protocol: str = "palatine"
+    ) -> None:
+        self._protocol = protocol
         self._folder = folder
         self._name = name
         self._options = ("--starts-per-second", str(starts), "--latency-ms", latency)
@@ -39,7 +42,7 @@ class Fake:
         self._runs += 1
         with (self._folder / f"{self._name}-{self._runs}").open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "gateway.cli", "fake-asr", "--palatine", str(self._port)),
+                *(sys.executable, "-m", "gateway.cli", "fake-asr", f"--{self._protocol}", str(self._port)),
                 *self._options,
                 stdout=log,
             )
@@ -49,7 +52,7 @@ class Fake:
                 await asyncio.sleep(0.05)
                 words = (self._folder / f"{self._name}-{self._runs}").read_text().split()
         self.url = words[3]
-        self._port = int(self.url.split(":")[2].split("/")[0])
+        self._port = int(self.url.rpartition(":")[2].split("/")[0])
 
     async def kill(self) -> None:
         assert self._process is not None
