@@ -40,7 +40,7 @@ async def speak(lines: list[Line], size: int) -> list[float]:
 
 
 async def run(fake: Fake, engine: Engine, size: int) -> tuple[float, float, float]:
-    """Speaks on all legs; returns the median and the 99th percentile of the latency (ms), and the CPU share of a leg."""
+    """Speaks on all legs; returns median and 99th percentile of the latency (ms), and the CPU share of a leg."""
     spoken = script([*range(1, 21)])  # 6 s
     lines = [Line([engine], Settings(), spoken, size) for _ in range(LEGS)]
     await asyncio.sleep(0.5)
