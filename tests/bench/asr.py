@@ -133,7 +133,7 @@ def buckets(metrics: int) -> tuple[list[tuple[float, float]], float]:
     with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     found = re.findall(rf'^{WRITE}_bucket{{le="([^"]+)"}} (\S+)', text, re.MULTILINE)
-    dropped = re.search(r"^asr_gateway_receiver_dropped_chunks (\S+)", text, re.MULTILINE)
+    dropped = re.search(r"^asr_gateway_receiver_dropped_items(?:_total)? (\S+)", text, re.MULTILINE)
     assert found
     assert dropped
     return [(float(bound), float(count)) for bound, count in found], float(dropped[1])
