@@ -67,7 +67,9 @@ class Run:
         self.observer = Observer()
         self.audio = audio
         self.fed = 0
-        engine = PalatineEngine(Palatine.model_validate({"url": server.url, "message_ms": CHUNK // 8}), connect_seconds=1)
+        engine = PalatineEngine(
+            Palatine.model_validate({"url": server.url, "message_ms": CHUNK // 8}), connect_seconds=1
+        )
         self.leg = LegRecognition([engine], "alaw", Asr.model_validate(values), self.observer)
 
     def feed(self, upto: int | None = None) -> None:
