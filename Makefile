@@ -34,7 +34,7 @@ prove-asr: ## the claims of the ASR sessions, as one table: every fault at every
 	@deploy/setup.sh test
 	.venv/bin/python -m pytest -s -rs tests/prove/asr tests/asr/test_contract.py
 
-prove-sip: ## the claims of the SIP side, as one table: real peers, attackers, crashes, load (a quarter of an hour)
+prove-sip: ## the claims of the SIP side, as one table: real peers, attackers, crashes, load (a quarter of an hour, on a quiet machine)
 	@deploy/setup.sh test
 	.venv/bin/python -m pytest tests/prove/sip tests/sip/test_sipp_dialogs.py tests/sip/test_defence.py \
 		tests/sip/test_gate_rules.py tests/integration/test_fail2ban.py tests/integration/test_asterisk.py \

@@ -59,7 +59,7 @@ async def test_the_whole_gateway(tmp_path: Path, claim: Claim) -> None:
         result = await load.run(
             gateway.sip, port=free_port(), rate=RATE, hold_ms=HOLD_MS, seconds=SECONDS, pid=signalling
         )
-        state(claim, "the whole gateway", result, within_ms=500)  # then INVITEs are sent again (T1 of RFC 3261)
+        state(claim, "the whole gateway", result, within_ms=500)  # T1 of RFC 3261
         calls = await gateway.completed(result.answered, 120)
     ended = {reason.reason for call in calls for reason in call.of(CallEnded)}
     whole = sum(call.completed is not None and call.completed.complete for call in calls)
