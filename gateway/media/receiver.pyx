@@ -314,6 +314,9 @@ cdef class Receiver:
         found = queue_objects(&self.loop.queue)
         for item in found:
             if type(item) is Chunk and item.last:
+                with nogil:  # the thread that queued it may still be adding up what the leg counted
+                    pthread_mutex_lock(&self.loop.lock)
+                    pthread_mutex_unlock(&self.loop.lock)
                 self.ended[item.leg] = stream_stats(&(<_Handle>self.legs.pop(item.leg)).leg.stream)
                 if len(self.ended) > ENDED:
                     self.ended.popitem(last=False)
