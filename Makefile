@@ -46,7 +46,7 @@ prove-delivery: ## the claims of utterances, events, store and delivery, as one 
 	@deploy/setup.sh test
 	.venv/bin/python -m pytest tests/prove/delivery tests/docs
 
-prove-live: ## the claims of latencies, API, page and tools, as one table; pictures go to build/screenshots (6 minutes)
+prove-live: ## the claims of latencies, API, page and tools, as one table, on a quiet machine; pictures go to build/screenshots (6 minutes)
 	@deploy/setup.sh test
 	.venv/bin/python -m pytest tests/web tests/telemetry tests/console tests/integration/test_metrics.py tests/prove/live
 
