@@ -18,6 +18,7 @@ from gateway.asr.embedded import faults
 from gateway.asr.embedded.supervisor import EmbeddedServer, State
 from gateway.asr.engines import EngineError, Engines, wants_embedded
 from gateway.asr.options import Palatine
+from gateway.asr.probe import Prober
 from gateway.calls.registry import Registry
 from gateway.calls.switchboard import TICK, Switchboard
 from gateway.calls.tape import Tapes
@@ -120,6 +121,8 @@ class Gateway:
 
         engines = Engines(settings.asr, await self._embedded(), self._metrics.audio_heard)
         self._undo.push_async_callback(engines.close)
+        self._prober = Prober(engines, loop.time)
+        self._undo.callback(self._prober.close)
 
         self._receiver = Receiver(
             tick_ms=settings.media.tick_ms,
@@ -382,6 +385,7 @@ class Gateway:
         history = History(self._settings.delivery.database)
         while True:
             self._systemd.status(self._summary())
+            self._prober.look()
             legs = self._control.look()
             self._metrics.sessions(legs.sessions)
             self._metrics.surveyed(legs.written, legs.backlog, legs.worst)

@@ -205,7 +205,7 @@ class Control:
             reasons.append("signalling")
         elif self._switchboard.legs >= min(self.capacity, self._settings.sip.max_calls):
             reasons.append("full")
-        if all(engine.gate.state is Breaker.OPEN for engine in self._engines):
+        if all(engine.gate.state is not Breaker.CLOSED for engine in self._engines):
             reasons.append("no_engine")
         return Ready(ready=not reasons, reasons=reasons)
 
