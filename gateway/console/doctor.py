@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import resource
 import shutil
 import socket
@@ -24,9 +25,13 @@ from gateway import config
 from gateway.asr.engine import Engine, EngineEvent, Failure, Ready
 from gateway.asr.engines import EngineError, Engines, wants_embedded
 from gateway.asr.options import Palatine
+from gateway.delivery import tls
 from gateway.delivery.sender import shown
+from gateway.delivery.settings import Endpoint
 
 FILES_A_CALL = 4  # RTP, RTCP, recogniser, and one to spare
+LARGEST_BUFFER = Path("/proc/sys/net/core/rmem_max")
+SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 RECEIVE_BUFFER = 4 * 1024 * 1024
 FREE_BYTES = 1 << 30
 PATIENCE = 10.0  # seconds
@@ -93,22 +98,16 @@ def local(settings: config.Settings, *, running: bool = False) -> Iterator[Findi
         yield Finding("fault", text, f"LimitNOFILE={wanted} in the systemd unit, or `ulimit -n {min(wanted, hard)}`")
     else:
         yield Finding("good", text)
-    largest = Path("/proc/sys/net/core/rmem_max")
-    if largest.exists():
-        size = int(largest.read_text())
+    if LARGEST_BUFFER.exists():
+        size = int(LARGEST_BUFFER.read_text())
         remedy = "" if size >= RECEIVE_BUFFER else f"sysctl -w net.core.rmem_max={RECEIVE_BUFFER}"
         yield Finding("note" if remedy else "good", f"receive buffers: at most {size} bytes", remedy)
-    folder = settings.delivery.database.absolute().parent
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    text = f"disk: {free >> 20} MiB free for {settings.delivery.database}"
-    yield (
-        Finding("good", text) if free >= FREE_BYTES else Finding("fault", text, "free some, or move delivery.database")
-    )
-    for name in (settings.web.certificate,):
-        if name:
-            yield _certificate(Path(name))
+    yield _disk("delivery.database", settings.delivery.database)
+    if settings.media.recordings:
+        yield _disk("media.recordings", Path(settings.media.recordings) / "any")
+    given = [settings.web.certificate, settings.sip.tls.certificate]
+    for path in [*map(Path, filter(None, given)), *filter(None, (one.tls_certificate for one in _endpoints(settings)))]:
+        yield _certificate(path)
     year = time.gmtime().tm_year
     if year < 2024:
         yield Finding("fault", f"clock: it is {year} here", "set the clock, or start a time service")
@@ -116,8 +115,24 @@ def local(settings: config.Settings, *, running: bool = False) -> Iterator[Findi
         yield _synchronised()
 
 
+def _endpoints(settings: config.Settings) -> list[Endpoint]:
+    return settings.delivery.endpoints
+
+
+def _disk(name: str, path: Path) -> Finding:
+    """Looks at the folder that a file is in, or will be made in."""
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Finding("fault", f"disk: nothing can be written to {folder}", f"give it to this user, or move {name}")
+    free = shutil.disk_usage(folder).free
+    text = f"disk: {free >> 20} MiB free in {folder} for {name}"
+    return Finding("good", text) if free >= FREE_BYTES else Finding("fault", text, f"free some, or move {name}")
+
+
 def _synchronised() -> Finding:
-    if Path("/run/systemd/timesync/synchronized").exists():
+    if SYNCHRONISED.exists():
         return Finding("good", "clock: synchronised by systemd-timesyncd")
     return Finding(
         "note",
@@ -181,8 +196,11 @@ async def remote(settings: config.Settings) -> AsyncIterator[Finding]:
             if not engine.name.startswith("embedded"):
                 yield await _engine(engine)
         await engines.close()
-    for endpoint in settings.delivery.endpoints:
-        yield await _reached(f"consumer {endpoint.name}", str(endpoint.url))
+    for endpoint in _endpoints(settings):
+        yield await _reached(f"consumer {endpoint.name}", str(endpoint.url), tls.context(endpoint))
+    for outlet in settings.delivery.nats:
+        for url in outlet.url.split(","):
+            yield await _reached(f"consumer {outlet.name}", url)
 
 
 async def _engine(engine: Engine) -> Finding:
@@ -205,13 +223,18 @@ async def _engine(engine: Engine) -> Finding:
     return Finding("good", f"engine {name}: takes a session")
 
 
-async def _reached(name: str, url: str) -> Finding:
+async def _reached(name: str, url: str, trust: ssl.SSLContext | None = None) -> Finding:
     """Opens a connection, TLS included, and sends nothing: a consumer must see no event that is none."""
     parts = urlsplit(url)
-    tls = ssl.create_default_context() if parts.scheme == "https" else None
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 4222)
     try:
-        opening = asyncio.open_connection(parts.hostname, parts.port or (443 if tls else 80), ssl=tls)
+        opening = asyncio.open_connection(
+            parts.hostname, port, ssl=(trust or True) if parts.scheme == "https" else None
+        )
         _, writer = await asyncio.wait_for(opening, PATIENCE)
+    except ssl.SSLCertVerificationError as error:
+        text = f"{name} {shown(url)}: {error.verify_message}"
+        return Finding("fault", text, "name its authority in tls_ca, or see to its certificate")
     except (OSError, TimeoutError) as error:
         text = str(error) or f"no answer within {PATIENCE:g} s"
         return Finding("fault", f"{name} {shown(url)}: {text}", "see that it runs and can be reached from here")
