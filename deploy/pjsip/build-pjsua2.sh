@@ -6,7 +6,7 @@
 # with every change to what is built. About 4 minutes on 2 cores. PJPROJECT_TARBALL: see get-pjproject.sh.
 set -euo pipefail
 
-REVISION=5
+REVISION=6
 CALLS=2048
 
 fail() {
