@@ -57,7 +57,7 @@ schema: ## write the JSON Schema and the AsyncAPI document of the events to docs
 prove-media: ## the claims of the media plane, as one table; about 15 minutes, on a quiet machine
 	@deploy/setup.sh test
 	HYPOTHESIS_PROFILE=explore .venv/bin/python -m pytest tests/prove/media tests/media tests/calls tests/integration/test_injection.py \
-		tests/integration/test_sensitive.py
+		tests/integration/test_sensitive.py tests/integration/test_info.py tests/integration/test_pauses.py
 
 bench: ## the figures of the README
 	@deploy/setup.sh test
