@@ -150,7 +150,9 @@ class Machine:
         """
         self._wish = max(self._wish, sample)
         self._final = (self._final + text.split())[-LONGEST:]
-        self.buffer.settle(sample if self._heard >= sample else self._heard - int(LEAD * SAMPLE_RATE))
+        # an overlap ends in the middle of speech
+        firm = self._heard >= sample and sample > self._joint_until
+        self.buffer.settle(sample if firm else min(sample, self._heard) - int(LEAD * SAMPLE_RATE))
 
     def finish(self, now: float) -> None:
         """Says that no more audio comes; ``asr_done`` follows within ``finish_seconds``."""
@@ -275,12 +277,13 @@ class Machine:
     def _announce(self, run: Run, origin: int) -> None:
         """Lets a session speak from now on."""
         run.base = self._finals
-        self._heard = max(origin, run.heard)
+        self._heard = new = origin  # before ``new``, all words were said by sessions before
         if origin < self._joint_until and (self._orderly or self._wish <= self._joint_until):
-            run.joint = self._joint
+            run.joint, new = self._joint, self._joint_until
         elif origin < self._wish:
             run.joint = Joint(self._final, None)
-        self._observer.asr_started(run.engine.name, origin, continues=self._orderly)
+        self._observer.asr_started(run.engine.name, new if self._orderly else origin, continues=self._orderly)
+        self._heard = max(origin, run.heard)
         self._orderly = False
         if self._told:
             self._told = False

@@ -39,7 +39,7 @@ class Observer(Protocol):
 
         Args:
             engine: The engine's name.
-            origin: First sample that it hears.
+            origin: First sample of which it says something new; where sessions overlap, it hears a little before it.
             continues: Whether the session before it was read to its end (roll-over, idle): what it said is final then.
                 Otherwise what was not final is void, and will be said again where it could be kept.
         """

@@ -279,6 +279,11 @@ class UtteranceBuilder:
         """Finds the first pause after the last final."""
         if self._cut is not None:
             return
+        while self._segments and not self._segments[0].open:
+            first = self._segments[0]
+            if first.start >= self._settled or first.end - self._settled > SHORTEST:
+                break
+            del self._segments[0]  # it was open when its words became final, at the end of a session
         for index, segment in enumerate(self._segments):
             begun = self._segments[index + 1].start if index + 1 < len(self._segments) else position
             if not segment.open and begun - segment.end >= self.pause:

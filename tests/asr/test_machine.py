@@ -237,3 +237,22 @@ def test_a_session_closed_in_a_long_pause_is_opened_again_with_what_came_before_
     assert (summary.unrecognised, world.failures) == (0, [])
     if closes:  # with pre-roll: somewhat more than the words
         assert len(world.engines[0].sessions[1].audio) > 3 * 2080 + SETTINGS.preroll_ms * 8 / 2
+
+
+@pytest.mark.parametrize("after", [0.2, 1.0, 1.8, 2.6, 3.4, 4.2, 5.0])
+@pytest.mark.parametrize("latency", [0.05, 0.6, 1.5])
+@pytest.mark.parametrize("more", [0, 1, 3])
+def test_a_session_lost_soon_after_a_roll_over_in_mid_word_doubles_nothing(
+    after: float, latency: float, more: int
+) -> None:
+    """The cut is in the 42nd word, and shortly after it somebody pauses: what is said then is the new session's."""
+    spoken = 42 + more
+    world = World([*range(1, spoken), None, *range(100, 112)], SETTINGS, limited)
+    engine = world.engines[0]
+    engine.latency = latency
+    world.speak(10.8 + after)
+    engine.lose(Failure("INTERNAL", "told to", retryable=True))
+    world.speak()
+    world.hang_up()
+    assert world.delivered == world.said
+    assert world.unrecognised == []
