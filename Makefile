@@ -74,7 +74,7 @@ lock: ## pin the dependencies anew
 	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
 		pyproject.toml deploy/locks/build.in --extra embedded --extra trial -o deploy/locks/run.txt
 	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
-		pyproject.toml deploy/locks/build.in --extra embedded --extra trial --extra nats --extra yandex --extra dev \
+		pyproject.toml deploy/locks/build.in --extra embedded --extra trial --extra nats --extra otel --extra yandex --extra dev \
 		-c deploy/locks/run.txt -o deploy/locks/test.txt
 
 clean:

@@ -10,7 +10,7 @@ import time
 from importlib.metadata import version
 from math import gcd
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -49,6 +49,9 @@ from gateway.web.history import History, HistoryError
 from gateway.web.parts import Parts
 from gateway.web.server import WebServer
 
+if TYPE_CHECKING:  # it needs the extra "otel"
+    from gateway.telemetry.spans import CallSpans
+
 log = structlog.get_logger()
 
 USER_AGENT = "asr-gateway"
@@ -81,6 +84,7 @@ class Gateway:
         self._tapes = Tapes(settings)
         self._systemd = Notifier()
         self._homer: HomerExport | None = None
+        self._spans: CallSpans | None = None
         self._undo = contextlib.AsyncExitStack()
         self._reloading = False
         self._stopping = asyncio.Event()
@@ -113,7 +117,9 @@ class Gateway:
 
         delivery, began = settings.delivery, time.time()
         outbox = Outbox(delivery.database, keep_days=delivery.keep_days, keep_bytes=delivery.keep_megabytes << 20)
-        self._deliverer = Deliverer(outbox, delivery, DeliveryMetrics(self._metrics, self._pulse))
+        told = DeliveryMetrics(self._metrics, self._pulse)
+        told.spans = self._trace()
+        self._deliverer = Deliverer(outbox, delivery, told)
         await self._deliverer.start()
         self._undo.push_async_callback(self._deliverer.stop)
         concluding = loop.create_task(self._conclude(began))
@@ -240,6 +246,19 @@ class Gateway:
             self._undo.push_async_callback(homer.stop)
             self._homer, self._switchboard.on_rtcp = homer, homer.rtcp
 
+    def _trace(self) -> CallSpans | None:
+        """Makes traces of the calls where the configuration says so; only then the extra is needed, and loaded."""
+        settings = self._settings.telemetry.otel
+        if not settings.endpoint:
+            return None
+        from gateway.telemetry.otel import Exporter
+        from gateway.telemetry.spans import CallSpans
+
+        self._spans = CallSpans(Exporter(settings, self._metrics.otel_spans), settings.sample_ratio)
+        self._undo.push_async_callback(self._spans.stop)
+        self._metrics.on_session, self._metrics.on_recognised = self._spans.session, self._spans.recognised
+        return self._spans
+
     async def _serve(self) -> str:
         """Serves API and page where the configuration says so; returns where."""
         if not self._settings.web.listen:
@@ -260,6 +279,8 @@ class Gateway:
         self._board.publish(event)
         if self._homer is not None:
             self._homer.report(event)
+        if self._spans is not None:
+            self._spans.event(event)
         if event.durable:
             for dialog in event.call.sip_call_ids:
                 self._pulse.recorder.join(dialog, event.call.id)
@@ -339,6 +360,8 @@ class Gateway:
 
     def _record(self, message: messages.Message) -> None:
         """Takes what the signalling process says of a dialog into the flight recorder."""
+        if self._spans is not None:
+            self._spans.signalled(message)
         dialog = getattr(message, "dialog", None)
         if isinstance(message, messages.Incoming):
             self._dialogs[message.dialog] = message.sip_call_id
@@ -353,6 +376,8 @@ class Gateway:
         self._metrics.signalling_lost()
         self._control.listening = []
         self._dialogs.clear()
+        if self._spans is not None:
+            self._spans.signalling_lost()
         self._switchboard.on_signalling_lost()
 
     async def _conclude(self, began: float) -> None:

@@ -61,8 +61,11 @@ class Watcher(Protocol):
     def words_lag(self, call: str, seconds: float | None) -> None:
         """The text of a leg ends so long before its audio; None where the engine does not say where it ends."""
 
-    def asr_session(self, engine: str, cause: SessionCause) -> None:
+    def asr_session(self, call: str, leg: str, engine: str, cause: SessionCause) -> None:
         """A recogniser's session speaks for a leg from now on."""
+
+    def asr_done(self, call: str, leg: str) -> None:
+        """A leg's last words are out."""
 
     def asr_written(self, engine: str, size: int) -> None:
         """A leg is over, and so many bytes of audio were written to an engine."""
@@ -276,9 +279,9 @@ class Call:
         """A key was pressed that goes nowhere."""
         self._watcher.key_pressed(withheld=True)
 
-    def leg_session(self, engine: str, cause: SessionCause) -> None:
+    def leg_session(self, leg: Leg, engine: str, cause: SessionCause) -> None:
         """A recogniser's session speaks for a leg."""
-        self._watcher.asr_session(engine, cause)
+        self._watcher.asr_session(self.id, leg.name, engine, cause)
 
     def leg_audio(self, leg: Leg, first: int, payload: bytes, codec: str) -> None:
         """Audio that may be kept."""
@@ -325,6 +328,7 @@ class Call:
 
     def leg_done(self, leg: Leg) -> None:
         """A leg's last words are out."""
+        self._watcher.asr_done(self.id, leg.name)
         for engine, size in leg.written.items():
             self._watcher.asr_written(engine, size)
         self._complete()

@@ -57,7 +57,7 @@ class Owner(Protocol):
     def leg_key_withheld(self) -> None:
         """A key was pressed, and goes nowhere."""
 
-    def leg_session(self, engine: str, cause: SessionCause) -> None:
+    def leg_session(self, leg: Leg, engine: str, cause: SessionCause) -> None:
         """A recogniser's session speaks for the leg from now on."""
 
     def leg_degraded(self, leg: Leg, failure: Failure, *, retrying: bool) -> None:
@@ -294,7 +294,7 @@ class Leg:
         if continues:
             self._tell(self._utterances.finish(origin))
         cause = SessionCause.CONTINUED if continues else SessionCause.REGAINED
-        self._owner.leg_session(engine, cause if self._had_session else SessionCause.FIRST)
+        self._owner.leg_session(self, engine, cause if self._had_session else SessionCause.FIRST)
         self._had_session = True
         self._tell(self._utterances.restart(origin))
 

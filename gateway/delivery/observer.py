@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
 from gateway.events import Event
+
+if TYPE_CHECKING:  # it needs ``Result``
+    from gateway.delivery.outlet import Message, Outcome
 
 Result = Literal["delivered", "refused", "redirected", "gone", "timeout", "unreachable"]
 Dropped = Literal["superseded", "expired", "failed", "memory_full", "disabled", "lost"]
@@ -28,6 +31,16 @@ class Observer:
                 ``timeout`` or ``unreachable``.
             seconds: From the start of the request to the end of the response.
             status: The HTTP status, 0 when none came.
+        """
+
+    def tried(self, endpoint: str, message: Message, attempt: int, outcome: Outcome) -> None:
+        """A request for a durable event is over; told after ``attempted``.
+
+        Args:
+            endpoint: The endpoint's name.
+            message: What was sent.
+            attempt: How many attempts of it that makes, from 1; those while the endpoint is down count as one.
+            outcome: What came of it.
         """
 
     def delivered(self, endpoint: str, event: Event, at: float) -> None:

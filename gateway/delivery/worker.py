@@ -266,9 +266,11 @@ class Worker:
             self._queue.delivered(work.call)
             return
         row, event = found
-        outcome = await self._outlet.send(Message(row.id, row.call, row.type, row.body), self._endpoint.timeout_seconds)
+        message = Message(row.id, row.call, row.type, row.body)
+        outcome = await self._outlet.send(message, self._endpoint.timeout_seconds)
         self._tell(row.type, outcome)
         attempts = work.attempts + 1
+        self._observer.tried(self.name, message, attempts, outcome)
         if outcome.result == "delivered":
             self._outbox.delivered(row.number, self.name, attempts, self._clock())
             self._close(work)

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gateway import events
 from gateway.delivery.observer import Dropped, Observer, Result
+from gateway.delivery.outlet import Message, Outcome
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.pulse import Pulse
 
+if TYPE_CHECKING:  # it needs the extra
+    from gateway.telemetry.spans import CallSpans
+
 
 class DeliveryMetrics(Observer):
-    """Counts what delivery tells."""
+    """Counts what delivery tells.
+
+    Attributes:
+        spans: Makes spans of it; None where nobody wants them.
+    """
 
     def __init__(self, metrics: Metrics, pulse: Pulse) -> None:
         self._metrics = metrics
         self._pulse = pulse
+        self.spans: CallSpans | None = None
 
     def attempted(self, endpoint: str, event_type: str, result: Result, seconds: float, status: int) -> None:  # noqa: ARG002
         """Counts a request."""
         self._metrics.webhook_attempted(endpoint, result)
         self._pulse.results[endpoint] = f"{result} {status}" if status else result
+
+    def tried(self, endpoint: str, message: Message, attempt: int, outcome: Outcome) -> None:
+        """Makes a span of an attempt."""
+        if self.spans is not None:
+            self.spans.tried(endpoint, message, attempt, outcome)
 
     def delivered(self, endpoint: str, event: events.Event, at: float) -> None:  # noqa: ARG002
         """Measures a delivery."""

@@ -74,6 +74,7 @@ class Metrics:
         )
         self._undurable = self._counter("outbox_undurable_events", "Events that could not be written to disk")
         self._homer = self._counter("homer_packets", "HEP3 packets for Homer, by result", "result")
+        self._otel = self._counter("otel_spans", "Spans for the OpenTelemetry collector, by result", "result")
         self._unmeasurable = self._counter("latency_unmeasurable", "Latencies not measured", "latency", "reason")
         self._mos = Histogram(
             "asr_gateway_leg_mos",
@@ -117,6 +118,8 @@ class Metrics:
         self._unknown: OrderedDict[str, Unmeasurable] = OrderedDict()  # finals whose end of speech is not known
         self._run_since = wall_clock(time.monotonic_ns())
         self.on_measured: Callable[[str, str, float], None] = lambda _call, _latency, _seconds: None
+        self.on_session: Callable[[str, str, str, str], None] = lambda _call, _leg, _engine, _cause: None
+        self.on_recognised: Callable[[str, str], None] = lambda _call, _leg: None
 
     def serve(self, address: str) -> Callable[[], None]:
         """Serves ``/metrics`` at ``ADDRESS:PORT``, in a thread of its own.
@@ -204,9 +207,14 @@ class Metrics:
         """A key was pressed."""
         self._bound(self._keys, "withheld" if withheld else "told").inc()
 
-    def asr_session(self, engine: str, cause: SessionCause) -> None:
+    def asr_session(self, call: str, leg: str, engine: str, cause: SessionCause) -> None:
         """A recogniser's session speaks for a leg from now on."""
         self._bound(self._begun, engine, cause.value).inc()
+        self.on_session(call, leg, engine, cause.value)
+
+    def asr_done(self, call: str, leg: str) -> None:
+        """A leg's last words are out."""
+        self.on_recognised(call, leg)
 
     def asr_written(self, engine: str, size: int) -> None:
         """A leg is over, and so many bytes of audio were written to an engine."""
@@ -311,6 +319,10 @@ class Metrics:
     def homer_packet(self, result: str) -> None:
         """A packet for Homer was sent, or dropped for a reason."""
         self._bound(self._homer, result).inc()
+
+    def otel_spans(self, result: str, spans: int) -> None:
+        """So many spans were sent to the OpenTelemetry collector, or dropped for a reason."""
+        self._bound(self._otel, result).inc(spans)
 
     def undurable(self) -> None:
         """An event could not be written to disk."""
