@@ -62,6 +62,9 @@ prove-media: ## the claims of the media plane, as one table; about 15 minutes, o
 bench: ## the figures of the README
 	@deploy/setup.sh test
 	.venv/bin/python tests/bench/receiver.py
+	.venv/bin/python tests/bench/asr.py
+	.venv/bin/python tests/bench/asr.py --tls
+	.venv/bin/python tests/bench/chan_websocket.py
 	.venv/bin/python -m pytest tests/prove/sip/test_load.py
 	.venv/bin/python -m pytest tests/prove/live/test_scrape.py tests/prove/live/test_fanout.py
 

@@ -76,6 +76,7 @@ class Metrics:
         self._homer = self._counter("homer_packets", "HEP3 packets for Homer, by result", "result")
         self._otel = self._counter("otel_spans", "Spans for the OpenTelemetry collector, by result", "result")
         self._unmeasurable = self._counter("latency_unmeasurable", "Latencies not measured", "latency", "reason")
+        self._no_cursor = self._unmeasurable.labels(latency.PARTIAL_LAG.name, Unmeasurable.NO_CURSOR.value)
         self._mos = Histogram(
             "asr_gateway_leg_mos",
             "Listening quality of the legs that ended, by the E-model (1 to 4.41)",
@@ -273,7 +274,7 @@ class Metrics:
     def words_lag(self, call: str, seconds: float | None) -> None:
         """A text ends so long before the audio."""
         if seconds is None:
-            self._missed(latency.PARTIAL_LAG, Unmeasurable.NO_CURSOR)
+            self._no_cursor.inc()
         else:
             self._measured(latency.PARTIAL_LAG, self._lag, call, seconds)
 
