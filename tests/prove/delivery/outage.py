@@ -41,13 +41,13 @@ class Figures(Observer):
     """Counts what happens to the endpoint that is away, and how long events took to the one that is well."""
 
     def __init__(self) -> None:
-        self.tried = 0
+        self.attempts = 0
         self.dead = 0
         self.made: dict[str, float] = {}
         self.took: list[float] = []
 
     def attempted(self, endpoint, _type, _result, _seconds, _status):
-        self.tried += endpoint == "away"
+        self.attempts += endpoint == "away"
 
     def dead_letter(self, _endpoint, _type):
         self.dead += 1
@@ -88,7 +88,7 @@ async def main(loop: Loop, folder: Path, well: str, port: int, secret: str) -> N
                 await asyncio.sleep(0.001)
             loop.ahead = began + (number + 1) * HOUR / EVENTS - asyncio.SelectorEventLoop.time(loop)
     grown, waiting = resident() - before, deliver.waiting["away"]
-    tried = figures.tried
+    tried = figures.attempts
     print("away", flush=True)  # now the endpoint is started
     await loop.run_in_executor(None, sys.stdin.readline)
     noticed = loop.time()
