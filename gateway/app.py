@@ -30,8 +30,9 @@ from gateway.delivery.webhooks import Deliverer
 from gateway.events import Event
 from gateway.media.receiver import Receiver
 from gateway.media.recording import Recorder
-from gateway.sip import messages
+from gateway.sip import commands, events
 from gateway.sip.link import LinkError, SignallingLink
+from gateway.sip.messages import Message
 from gateway.sip.secrets import without_numbers
 from gateway.sip.settings import Peer, Registration
 from gateway.telemetry.deliveries import DeliveryMetrics
@@ -89,7 +90,7 @@ class Gateway:
         self._reloading = False
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
-        self.ready: messages.Ready | None = None
+        self.ready: events.Ready | None = None
 
     async def start(self) -> None:
         """Starts everything; calls are taken when this returns.
@@ -209,7 +210,7 @@ class Gateway:
         longest = self._settings.calls.drain_seconds + HANG_UP_SECONDS + self._settings.asr.finish_seconds
         self._systemd.stopping(longest + FLUSH_SECONDS + SPARE_SECONDS)
         self._control.draining = True
-        self._link.send(messages.Drain(self._settings.sip.retry_after))
+        self._link.send(commands.Drain(self._settings.sip.retry_after))
         if not await self._idle(self._settings.calls.drain_seconds):
             self._switchboard.hang_up_all()
             await self._idle(HANG_UP_SECONDS)
@@ -302,9 +303,9 @@ class Gateway:
         self._undo.push_async_callback(server.stop)
         return server.reached(asr.palatine.codec)
 
-    def _setup(self) -> messages.Setup:
+    def _setup(self) -> commands.Setup:
         sip = self._settings.sip
-        return messages.Setup(
+        return commands.Setup(
             listen=list(sip.listen),
             advertise=sip.advertise,
             peers=[_opened(peer) for peer in sip.peers],
@@ -322,30 +323,30 @@ class Gateway:
             defence=sip.defence.model_dump(),
         )
 
-    def _on_signalling(self, message: messages.Message) -> None:
+    def _on_signalling(self, message: Message) -> None:
         match message:
-            case messages.StackLog(level, text):
+            case events.StackLog(level, text):
                 shown = text if self._settings.telemetry.log_numbers else without_numbers(text)
                 (log.error, log.warning, log.info)[min(level, 3) - 1]("sip_stack", text=shown)
-            case messages.Registered(name, registrar, code, text, expires):
+            case events.Registered(name, registrar, code, text, expires):
                 note = log.info if code // 100 == 2 else log.warning
                 note("registration", name=name, registrar=registrar, code=code, text=text, expires=expires)
-            case messages.Offence(peer, cause, count, agent):
+            case events.Offence(peer, cause, count, agent):
                 # fail2ban reads this line: see deploy/fail2ban
                 log.warning("sip_offence", text=f"peer={peer} cause={cause} count={count} agent={agent or '-'}")
-            case messages.Kept(counts):
+            case events.Kept(counts):
                 self._metrics.sip_kept(counts)
                 for cause in SHED & counts.keys():
                     log.warning("calls_shed", cause=cause, count=counts[cause])
-            case messages.Ready():
+            case events.Ready():
                 log.info("signalling_up", listening=message.listening)
                 self._control.listening = message.listening
                 if self._homer is not None:
                     self._homer.listening = message.listening
                 self._reloaded()  # a process that was lost meanwhile has read everything
-            case messages.Wire() if self._homer is not None:
+            case events.Wire() if self._homer is not None:
                 self._homer.sip(message)
-            case messages.Reloaded(fault):
+            case events.Reloaded(fault):
                 if fault:
                     log.error("certificate_not_reloaded", text=f"the old one stays: {fault}")
                 else:
@@ -358,17 +359,17 @@ class Gateway:
     def _on_recogniser(self, state: State, text: str) -> None:
         (log.warning if state is State.LOST else log.info)("recogniser", state=str(state), text=text)
 
-    def _record(self, message: messages.Message) -> None:
+    def _record(self, message: Message) -> None:
         """Takes what the signalling process says of a dialog into the flight recorder."""
         if self._spans is not None:
             self._spans.signalled(message)
         dialog = getattr(message, "dialog", None)
-        if isinstance(message, messages.Incoming):
+        if isinstance(message, events.Incoming):
             self._dialogs[message.dialog] = message.sip_call_id
         if dialog in self._dialogs:
             facts = signalled(message, self._settings.telemetry)
             self._pulse.recorder.note(self._dialogs[dialog], "sip", type(message).__name__.lower(), **facts)
-        if isinstance(message, messages.Ended):
+        if isinstance(message, events.Ended):
             self._dialogs.pop(message.dialog, None)
 
     def _on_signalling_lost(self) -> None:
@@ -447,7 +448,7 @@ class Gateway:
         """Has the signalling process read its certificate anew."""
         self._reloading = True
         self._systemd.reloading(time.monotonic_ns())
-        self._link.send(messages.Reload())
+        self._link.send(commands.Reload())
 
     def _reloaded(self) -> None:
         if self._reloading:

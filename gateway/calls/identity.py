@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from gateway.asr.routes import Facts
 from gateway.calls.settings import Calls
-from gateway.sip.messages import Incoming
+from gateway.sip.events import Incoming
 from gateway.sip.siprec import Participant, Recording
 
 _USER = re.compile(r"<?(?:sips?|tel):([^@;>\s]*)", re.IGNORECASE)

@@ -30,7 +30,8 @@ from gateway.media.receiver import Receiver
 from gateway.media.rtcp import Reporter
 from gateway.media.stats import StreamStats
 from gateway.media.timeline import wall_clock
-from gateway.sip import messages
+from gateway.sip import commands, events
+from gateway.sip.messages import Message
 from gateway.sip.siprec import MetadataError, Participant, Recording
 
 log = structlog.get_logger()
@@ -46,7 +47,7 @@ TICK = 0.2
 class Signalling(Protocol):
     """The link to the signalling process, as far as it is needed here."""
 
-    def send(self, message: messages.Message) -> None:
+    def send(self, message: Message) -> None:
         """Sends a command."""
 
 
@@ -89,7 +90,7 @@ class _Stream:
     number: int
     dialog: _Dialog
     lease: Lease
-    media: messages.StreamMedia
+    media: events.StreamMedia
     rtcp: Reporter
     leg: Leg | None = None
     early: list[Chunk | Digit] = field(default_factory=list)
@@ -103,7 +104,7 @@ class _Dialog:
     """A dialog from its INVITE on, and what hangs on it."""
 
     number: int
-    incoming: messages.Incoming
+    incoming: events.Incoming
     identity: Identity
     recording: Recording
     spare: dict[int, Lease]  # by port: for streams that were not negotiated yet
@@ -169,26 +170,26 @@ class Switchboard:
 
     # signalling
 
-    def on_message(self, message: messages.Message) -> None:
+    def on_message(self, message: Message) -> None:
         """Takes an event of the signalling process."""
         match message:
-            case messages.Incoming():
+            case events.Incoming():
                 self._incoming(message)
-            case messages.Media():
+            case events.Media():
                 self._media(message)
-            case messages.Metadata():
+            case events.Metadata():
                 self._metadata(message)
-            case messages.Pressed(dialog, key, duration_ms):
+            case events.Pressed(dialog, key, duration_ms):
                 for leg in self._legs_of(dialog)[:1]:  # of a recording session nobody knows which leg is meant
                     leg.pressed(key, duration_ms)
-            case messages.Recorded(dialog, on):
+            case events.Recorded(dialog, on):
                 for leg in self._legs_of(dialog):
                     leg.withhold(withheld=not on)
-            case messages.Established():
+            case events.Established():
                 self._established(message)
-            case messages.Ended():
+            case events.Ended():
                 self._ended(message)
-            case messages.Refused(code, cause, source):
+            case events.Refused(code, cause, source):
                 self._counters.call_refused(cause)
                 log.warning("call_refused", code=code, cause=cause, source=source)
 
@@ -203,7 +204,7 @@ class Switchboard:
         self._dialogs.clear()
         self._look_idle()
 
-    def _incoming(self, incoming: messages.Incoming) -> None:
+    def _incoming(self, incoming: events.Incoming) -> None:
         if self._signalling is None:
             return
         settings = self._settings
@@ -211,15 +212,15 @@ class Switchboard:
         spare = self._leased(incoming.streams + (SPARE_PORTS if incoming.recording else 0))
         if spare is None:
             self._counters.call_refused("no_port")
-            self._signalling.send(messages.Reject(incoming.dialog, 503, settings.sip.retry_after))
+            self._signalling.send(commands.Reject(incoming.dialog, 503, settings.sip.retry_after))
             return
         identity = identify(incoming, settings.calls, recording)
         self._dialogs[incoming.dialog] = _Dialog(incoming.dialog, incoming, identity, recording, spare)
         self.idle.clear()
         address = settings.media.advertise or settings.media.address
-        self._signalling.send(messages.Accept(incoming.dialog, address, list(spare)))
+        self._signalling.send(commands.Accept(incoming.dialog, address, list(spare)))
 
-    def _media(self, media: messages.Media) -> None:
+    def _media(self, media: events.Media) -> None:
         dialog = self._dialogs.get(media.dialog)
         if dialog is None:
             return
@@ -241,13 +242,13 @@ class Switchboard:
         if dialog.incoming.recording and len(dialog.spare) < SPARE_PORTS and self._signalling is not None:
             more = self._leased(SPARE_PORTS - len(dialog.spare)) or {}
             dialog.spare |= more
-            self._signalling.send(messages.Spare(dialog.number, list(more)))
+            self._signalling.send(commands.Spare(dialog.number, list(more)))
 
     def _receive(
         self,
         dialog: _Dialog,
         lease: Lease,
-        told: messages.StreamMedia,
+        told: events.StreamMedia,
         codecs: dict[int, str],
         remote: tuple[str, int] | None,
     ) -> None:
@@ -264,7 +265,7 @@ class Switchboard:
         dialog = self._dialogs.get(number)
         return [stream.leg for stream in dialog.streams.values() if stream.leg is not None] if dialog else []
 
-    def _metadata(self, metadata: messages.Metadata) -> None:
+    def _metadata(self, metadata: events.Metadata) -> None:
         dialog = self._dialogs.get(metadata.dialog)
         if dialog is None:
             return
@@ -277,7 +278,7 @@ class Switchboard:
             if stream.leg is not None and dialog.call is not None:
                 dialog.call.identified(stream.leg, self._speaker(stream))
 
-    def _established(self, established: messages.Established) -> None:
+    def _established(self, established: events.Established) -> None:
         dialog = self._dialogs.get(established.dialog)
         if dialog is None or dialog.established:
             return
@@ -318,7 +319,7 @@ class Switchboard:
             return Participant(mask(speaker.aor), mask(speaker.name))
         return speaker
 
-    def _ended(self, ended: messages.Ended) -> None:
+    def _ended(self, ended: events.Ended) -> None:
         dialog = self._dialogs.pop(ended.dialog, None)
         if dialog is None:
             return
@@ -432,7 +433,7 @@ class Switchboard:
         for dialog in found:
             dialog.ending = dialog.ending or "hangup"
             if self._signalling is not None:
-                self._signalling.send(messages.Hangup(dialog.number))
+                self._signalling.send(commands.Hangup(dialog.number))
         lost = [
             stream
             for stream in self._legs.values()
@@ -451,7 +452,7 @@ class Switchboard:
         for number, dialog in list(self._dialogs.items()):
             dialog.ending = dialog.ending or "drained"
             if self._signalling is not None:
-                self._signalling.send(messages.Hangup(number))
+                self._signalling.send(commands.Hangup(number))
         for stream in list(self._legs.values()):
             if stream.dialog.signalling_lost:
                 self._end(stream, "signalling_lost")
@@ -504,7 +505,7 @@ class Switchboard:
         dialog.ending = "rtp_timeout"
         log.warning("rtp_timeout", sip_call_id=dialog.incoming.sip_call_id)
         if self._signalling is not None:
-            self._signalling.send(messages.Hangup(dialog.number))
+            self._signalling.send(commands.Hangup(dialog.number))
 
     def _end(self, stream: _Stream, reason: str) -> None:
         if stream.ending:
@@ -547,7 +548,7 @@ class Switchboard:
             self.idle.set()
 
 
-def _recording(incoming: messages.Incoming) -> Recording:
+def _recording(incoming: events.Incoming) -> Recording:
     """Returns what the INVITE's metadata says; what cannot be read is as if it were not there."""
     if incoming.metadata:
         try:
@@ -568,7 +569,7 @@ class _Terms(TypedDict):
     keepalive: int
 
 
-def _terms(media: messages.StreamMedia) -> _Terms:
+def _terms(media: events.StreamMedia) -> _Terms:
     keys = None
     if media.srtp:
         keys = media.srtp["suite"], base64.b64decode(media.srtp["remote"]), base64.b64decode(media.srtp["local"])
@@ -582,7 +583,7 @@ def _terms(media: messages.StreamMedia) -> _Terms:
     }
 
 
-def _numeric(media: messages.StreamMedia) -> bool:
+def _numeric(media: events.StreamMedia) -> bool:
     """Whether the SDP names a numeric address; where it has a name, the source is learnt from the packets."""
     try:
         ip_address(media.remote_address)

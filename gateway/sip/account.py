@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from gateway.sip.commands import Setup
 from gateway.sip.dialog import Dialog
-from gateway.sip.messages import Incoming, Setup
+from gateway.sip.events import Incoming
 from gateway.sip.request import Request, clean, tag_of, uri_of
 from gateway.sip.stack import Owner, guarded, pj
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from gateway.sip.access import Access, Peer, address_of
 from gateway.sip.account import GatewayAccount
+from gateway.sip.commands import Setup
 from gateway.sip.digest import Challenger
-from gateway.sip.messages import Setup
 from gateway.sip.registration import RegisteredAccount
 from gateway.sip.request import Request
 from gateway.sip.sdp import Terms

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from gateway.sip.messages import Ended, Established, Media, StreamMedia
+from gateway.sip.events import Ended, Established, Media, StreamMedia
 from gateway.sip.sdes import SUITES, new_key
 from gateway.sip.sdp import PLAIN, Answer, Negotiated, SdpError, Stream, Terms, answer, make_offer, parse, removed
 

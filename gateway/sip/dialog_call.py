@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from gateway.sip import info
 from gateway.sip.dialog import Dialog
-from gateway.sip.messages import Metadata, Pressed, Recorded
+from gateway.sip.events import Metadata, Pressed, Recorded
 from gateway.sip.request import Request, clean, read, tag_of
 from gateway.sip.sdp import Negotiated, SdpError
 from gateway.sip.stack import Owner, guarded, operation, pj

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gateway.sip.defence import Openness, Rules
-from gateway.sip.messages import Kept, Offence
+from gateway.sip.events import Kept, Offence
 from gateway.sip.stack import StartError, pj
 
 MOST_REPORTS = 20

@@ -10,7 +10,9 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
 from typing import Any
 
-from gateway.sip.messages import Fault, Incoming, Message, MessageError, Ping, Pong, Ready, Setup, Stop, parse
+from gateway.sip.commands import Ping, Setup, Stop
+from gateway.sip.events import Fault, Incoming, Pong, Ready
+from gateway.sip.messages import Message, MessageError, parse
 
 LONGEST_LINE = 1 << 20
 BOUND = 1 << 22

@@ -6,7 +6,8 @@ import select
 import socket
 from collections.abc import Iterator
 
-from gateway.sip.messages import Message, StackLog, Wire, parse
+from gateway.sip.events import StackLog, Wire
+from gateway.sip.messages import Message, parse
 
 LONGEST_LINE = 1 << 20
 LOG_BOUND = 1 << 18

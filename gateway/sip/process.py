@@ -1,6 +1,6 @@
 """The signalling process: a SIP user agent server on pjsua2, and nothing else.
 
-``python -m gateway.sip.process FD FIRST`` speaks ``gateway.sip.messages`` over the inherited socket FD and numbers its
+``python -m gateway.sip.process FD FIRST`` takes commands and tells events over the inherited socket FD, and numbers its
 dialogs from FIRST. It handles no RTP: the loop media transport opens no socket, and every SDP on the wire is ours.
 
 Everything happens on one thread, which takes turns between the stack and the link: pjsua2 has no worker threads here,
@@ -23,31 +23,13 @@ from gateway.sip.access import Peer
 from gateway.sip.account import GatewayAccount, account_config, described
 from gateway.sip.admission import Admission, Admitted, Refusal
 from gateway.sip.build import BuildError, installed
+from gateway.sip.commands import Accept, Drain, Hangup, Ping, Reject, Reload, Setup, Spare, Stop
 from gateway.sip.defence import Rules, openness
 from gateway.sip.dialog import Dialog
 from gateway.sip.dialog_call import DialogCall
+from gateway.sip.events import Fault, Offence, Pong, Ready, Refused, Reloaded, StackLog, Wire
 from gateway.sip.gate import Gate
-from gateway.sip.messages import (
-    Accept,
-    Drain,
-    Fault,
-    Hangup,
-    Message,
-    MessageError,
-    Offence,
-    Ping,
-    Pong,
-    Ready,
-    Refused,
-    Reject,
-    Reload,
-    Reloaded,
-    Setup,
-    Spare,
-    StackLog,
-    Stop,
-    Wire,
-)
+from gateway.sip.messages import Message, MessageError
 from gateway.sip.pipe import Pipe, PipeClosedError
 from gateway.sip.registration import RegisteredAccount, Registration
 from gateway.sip.request import Request, clean, read

@@ -7,7 +7,8 @@ from typing import Any
 
 from gateway.sip.access import address_of
 from gateway.sip.account import AccountOwner, GatewayAccount, account_config
-from gateway.sip.messages import Registered, Setup
+from gateway.sip.commands import Setup
+from gateway.sip.events import Registered
 from gateway.sip.request import clean
 from gateway.sip.sdp import Terms
 from gateway.sip.stack import guarded, pj

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from gateway.sip import wire
-from gateway.sip.messages import Message, Setup, Wire
+from gateway.sip.commands import Setup
+from gateway.sip.events import Wire
+from gateway.sip.messages import Message
 from gateway.sip.pipe import PipeClosedError
 
 try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gateway.sip.messages import Wire
+from gateway.sip.events import Wire
 from gateway.sip.request import clean
 from gateway.sip.secrets import without_secrets
 

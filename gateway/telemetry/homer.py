@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 
 from gateway import events
-from gateway.sip.messages import Wire
+from gateway.sip.events import Wire
 from gateway.telemetry import rtcp_json
 from gateway.telemetry.hep import Captured, Kind, encode
 from gateway.telemetry.settings import Homer

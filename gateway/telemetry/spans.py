@@ -21,6 +21,7 @@ from gateway.calls.identity import mask
 from gateway.delivery.outlet import Message, Outcome
 from gateway.media.timeline import wall_clock
 from gateway.sip import messages
+from gateway.sip.events import Ended, Established, Incoming
 from gateway.telemetry.otel import Exporter
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -61,12 +62,12 @@ class CallSpans:
     def signalled(self, message: messages.Message) -> None:
         """Takes what the signalling process says of a dialog, before a leg comes of it."""
         match message:
-            case messages.Incoming():
+            case Incoming():
                 self._invited[message.dialog] = (message.sip_call_id, _now())
-            case messages.Established() if message.dialog in self._invited:
+            case Established() if message.dialog in self._invited:
                 sip_call_id, since = self._invited[message.dialog]
                 self._setups[sip_call_id] = (since, _now())
-            case messages.Ended() if message.dialog in self._invited:
+            case Ended() if message.dialog in self._invited:
                 self._setups.pop(self._invited.pop(message.dialog)[0], None)
 
     def signalling_lost(self) -> None:

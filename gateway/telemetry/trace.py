@@ -10,7 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from gateway import events
-from gateway.sip import messages
+from gateway.sip.events import Incoming, Media, Metadata, Pressed
+from gateway.sip.messages import Message
 from gateway.sip.secrets import without_secrets
 from gateway.telemetry.settings import Telemetry
 
@@ -39,11 +40,11 @@ def told(event: events.Event, settings: Telemetry) -> dict[str, Any]:
     return facts
 
 
-def signalled(message: messages.Message, settings: Telemetry) -> dict[str, Any]:
+def signalled(message: Message, settings: Telemetry) -> dict[str, Any]:
     """Returns the facts of what the signalling process says of a dialog."""
     facts = asdict(message)
     facts.pop("dialog", None)
-    if isinstance(message, messages.Incoming):
+    if isinstance(message, Incoming):
         shown = {
             name: values
             for name, values in message.headers.items()
@@ -56,11 +57,11 @@ def signalled(message: messages.Message, settings: Telemetry) -> dict[str, Any]:
                 facts.pop(name)
             # the user name of the session's owner
             facts["offer"] = re.sub(r"(?m)^o=\S+", "o=-", facts["offer"])
-    elif isinstance(message, messages.Media):
+    elif isinstance(message, Media):
         for stream in facts["streams"]:
             stream["srtp"] = stream["srtp"].get("suite", "")
-    elif isinstance(message, messages.Pressed):
+    elif isinstance(message, Pressed):
         facts.pop("key")  # it may be part of a card number
-    elif isinstance(message, messages.Metadata) and not settings.log_numbers:
+    elif isinstance(message, Metadata) and not settings.log_numbers:
         facts.pop("text")
     return facts

@@ -7,7 +7,7 @@ import pytest
 from gateway.asr.routes import Facts
 from gateway.calls.identity import Identity, facts_of, identify, leg_name, mask, user_of
 from gateway.calls.settings import Calls, Role
-from gateway.sip.messages import Incoming
+from gateway.sip.events import Incoming
 from gateway.sip.siprec import Participant, Recording
 
 

@@ -7,8 +7,10 @@ from typing import TypeVar
 import pytest
 import structlog
 
+from gateway.sip.commands import Accept, Setup
+from gateway.sip.events import Incoming, Ready, StackLog
 from gateway.sip.link import SignallingLink
-from gateway.sip.messages import Accept, Incoming, Message, Ready, Setup, StackLog
+from gateway.sip.messages import Message
 from tests.peers.sip_peer import SipPeer
 
 E = TypeVar("E", bound=Message)

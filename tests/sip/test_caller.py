@@ -15,7 +15,8 @@ import pytest
 
 from gateway.sip.audio import FRAME, save
 from gateway.sip.caller import CallerError, target_uri
-from gateway.sip.messages import Accept, Ended, Hangup, Incoming, Reject
+from gateway.sip.commands import Accept, Hangup, Reject
+from gateway.sip.events import Ended, Incoming
 from tests.sip.conftest import Signalling, Start
 
 

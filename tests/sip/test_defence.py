@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from gateway.sip.build import installed
-from gateway.sip.messages import Ended, Established, Incoming, Kept, Offence, Refused
+from gateway.sip.events import Ended, Established, Incoming, Kept, Offence, Refused
 from tests.peers.sip_peer import SipPeer, sdp
 from tests.sip.conftest import Signalling, Start
 from tests.sip.test_digest import credentials, nonce

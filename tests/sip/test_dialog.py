@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.sip.dialog import Dialog
-from gateway.sip.messages import Ended, Established
+from gateway.sip.events import Ended, Established
 from gateway.sip.sdp import NoCommonCodecError, SdpError
 
 OFFER = "v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 8\r\n"

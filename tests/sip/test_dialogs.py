@@ -11,7 +11,8 @@ import pytest
 
 from gateway.sip import sdes
 from gateway.sip.build import installed
-from gateway.sip.messages import Accept, Ended, Established, Hangup, Incoming, Media, Pressed, Recorded, Refused
+from gateway.sip.commands import Accept, Hangup
+from gateway.sip.events import Ended, Established, Incoming, Media, Pressed, Recorded, Refused
 from tests.peers.sip_peer import G711, Response, SipPeer, sdp
 from tests.sip.conftest import RTP_PORT, Signalling, Start
 

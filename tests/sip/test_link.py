@@ -5,7 +5,8 @@ import os
 import signal
 from pathlib import Path
 
-from gateway.sip.messages import Established, Hangup, Incoming, Ready
+from gateway.sip.commands import Hangup
+from gateway.sip.events import Established, Incoming, Ready
 from tests.peers.sip_peer import sdp
 from tests.sip.conftest import Start
 

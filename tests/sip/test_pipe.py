@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.sip import pipe as module
-from gateway.sip.messages import Drain, Established, Fault, Hangup, MessageError, StackLog, Stop
+from gateway.sip.commands import Drain, Hangup, Stop
+from gateway.sip.events import Established, Fault, StackLog
+from gateway.sip.messages import MessageError
 from gateway.sip.pipe import Pipe, PipeClosedError
 
 

@@ -8,8 +8,9 @@ import socket
 import pytest
 
 from gateway.sip.build import installed
+from gateway.sip.commands import Drain, Hangup, Reject
+from gateway.sip.events import Ended, Established, Incoming, Kept, Media, Refused, StreamMedia
 from gateway.sip.link import LinkError
-from gateway.sip.messages import Drain, Ended, Established, Hangup, Incoming, Kept, Media, Refused, Reject, StreamMedia
 from gateway.sip.stack import LINES
 from tests.peers.sip_peer import sdp
 from tests.sip.conftest import RTP_PORT, Signalling, Start

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.sip.build import BuildError, installed
-from gateway.sip.messages import Accept, Ended, Established, Incoming, Media, Metadata, Spare
+from gateway.sip.commands import Accept, Spare
+from gateway.sip.events import Ended, Established, Incoming, Media, Metadata
 from tests.peers.recording import CONTENT, REQUIRE, Line, body, metadata, offer
 from tests.sip.conftest import RTP_PORT, Signalling, Start
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from gateway.sip.messages import Drain, Established, Incoming, Offence, Registered
+from gateway.sip.commands import Drain
+from gateway.sip.events import Established, Incoming, Offence, Registered
 from tests.peers.sip_peer import Response, SipPeer, sdp
 from tests.sip.conftest import Signalling, Start
 

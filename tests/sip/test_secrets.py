@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.sip import wire
-from gateway.sip.messages import Wire
+from gateway.sip.events import Wire
 from gateway.sip.secrets import without_numbers, without_secrets
 
 HEAD = "INVITE sip:100@a SIP/2.0\r\nCall-ID: x\r\n"

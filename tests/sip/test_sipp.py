@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.sip.messages import Accept, Ended, Established, Incoming
+from gateway.sip.commands import Accept
+from gateway.sip.events import Ended, Established, Incoming
 from tests.peers import sipp
 from tests.sip.conftest import Start
 

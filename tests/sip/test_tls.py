@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from gateway.sip.build import installed
+from gateway.sip.commands import Reload
+from gateway.sip.events import Ended, Established, Incoming, Refused, Reloaded
 from gateway.sip.link import LinkError
-from gateway.sip.messages import Ended, Established, Incoming, Refused, Reload, Reloaded
 from tests.peers.certificates import Authority
 from tests.peers.sip_peer import sdp
 from tests.peers.stream_peer import StreamPeer

@@ -13,7 +13,7 @@ import dpkt
 import pytest
 
 from gateway.sip.build import installed
-from gateway.sip.messages import Wire
+from gateway.sip.events import Wire
 from gateway.telemetry import homer
 from gateway.telemetry.homer import HomerExport
 from gateway.telemetry.settings import Homer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
-from gateway.sip import messages
+from gateway.sip.events import Incoming, Pressed
 from gateway.telemetry.latency import LastHour
 from gateway.telemetry.recorder import FIRST, NEWEST, Recorder
 from gateway.telemetry.settings import Telemetry
@@ -13,9 +13,9 @@ from gateway.telemetry.trace import signalled
 SDP = "v=0\r\no=74951234567 1 1 IN IP4 192.0.2.1\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2VjcmV0|2^31\r\n"
 
 
-def incoming() -> messages.Incoming:
+def incoming() -> Incoming:
     headers = {"authorization": ["Digest response=x"], "from": ["<sip:74951234567@a>"], "user-agent": ["pbx"]}
-    return messages.Incoming(1, "id", "t", "", "sip:1@a", "sip:74951234567@a", "sip:1@a", "a:1", "udp", headers, SDP)
+    return Incoming(1, "id", "t", "", "sip:1@a", "sip:74951234567@a", "sip:1@a", "a:1", "udp", headers, SDP)
 
 
 def test_steps_of_a_dialog_come_to_its_call_in_order() -> None:
@@ -53,7 +53,7 @@ def test_no_secret_is_recorded_and_numbers_only_where_they_may_be() -> None:
         assert "Digest" not in text
         assert "c2VjcmV0" not in text
         assert "pbx" in text
-    assert "key" not in signalled(messages.Pressed(1, "5", 160), Telemetry(log_numbers=True))
+    assert "key" not in signalled(Pressed(1, "5", 160), Telemetry(log_numbers=True))
 
 
 def test_the_last_hour_forgets_and_gives_quantiles() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.events import CallEnded
 from gateway.sip.build import installed
-from gateway.sip.messages import Ended, Incoming
+from gateway.sip.events import Ended, Incoming
 from tests.peers import load
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess, free_port

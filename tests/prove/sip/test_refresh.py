@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from gateway.sip.messages import Ended
+from gateway.sip.events import Ended
 from tests.peers.claims import Claim
 from tests.peers.sip_peer import Response, SipPeer, sdp
 from tests.sip.conftest import Start, start
