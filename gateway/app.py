@@ -245,7 +245,7 @@ class Gateway:
             homer = HomerExport(settings, media.advertise or media.address, self._metrics.homer_packet)
             homer.start()
             self._undo.push_async_callback(homer.stop)
-            self._homer, self._switchboard.on_rtcp = homer, homer.rtcp
+            self._homer, self._switchboard.reports.on_packet = homer, homer.rtcp
 
     def _trace(self) -> CallSpans | None:
         """Makes traces of the calls where the configuration says so; only then the extra is needed, and loaded."""

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import random
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
+from dataclasses import replace
 from itertools import count
-from typing import Protocol, TypedDict
+from typing import Protocol
 
 import structlog
 
 from gateway.asr.engine import Engine
 from gateway.asr.routes import Facts
 from gateway.calls.call import Call
-from gateway.calls.identity import Identity, facts_of, identify, leg_name, mask
+from gateway.calls.identity import facts_of, identify, leg_name, mask
 from gateway.calls.leg import Leg
 from gateway.calls.registry import Registry
+from gateway.calls.reports import Reports
+from gateway.calls.streams import Dialog, Stream, recording_of, terms
 from gateway.calls.tape import TapedLeg, Tapes
 from gateway.config import Settings
-from gateway.media import rtcp
 from gateway.media.chunks import Chunk, Control, Digit
 from gateway.media.ports import Lease, NoFreePortError, PortPool
 from gateway.media.receiver import Receiver
 from gateway.media.rtcp import Reporter
 from gateway.media.stats import StreamStats
-from gateway.media.timeline import wall_clock
 from gateway.sip import commands, events
 from gateway.sip.messages import Message
-from gateway.sip.siprec import MetadataError, Participant, Recording
+from gateway.sip.siprec import MetadataError, Participant
 
 log = structlog.get_logger()
 
@@ -74,49 +71,6 @@ class Counters(Protocol):
         """A leg ended."""
 
 
-class RtcpTaker(Protocol):
-    """Who wants to see the RTCP of all legs, decrypted."""
-
-    def __call__(
-        self, packet: bytes, call_id: str, at: float, source: tuple[str, int], target: tuple[str, int], /
-    ) -> None:
-        """Takes a packet of a dialog, when it came or went (seconds since 1970), and both ends."""
-
-
-@dataclass(slots=True)
-class _Stream:
-    """An audio stream of a dialog, received at a port of its own, and the leg that it becomes."""
-
-    number: int
-    dialog: _Dialog
-    lease: Lease
-    media: events.StreamMedia
-    rtcp: Reporter
-    leg: Leg | None = None
-    early: list[Chunk | Digit] = field(default_factory=list)
-    ending: str = ""
-    removed: bool = False
-    since: float = 0.0
-
-
-@dataclass(slots=True)
-class _Dialog:
-    """A dialog from its INVITE on, and what hangs on it."""
-
-    number: int
-    incoming: events.Incoming
-    identity: Identity
-    recording: Recording
-    spare: dict[int, Lease]  # by port: for streams that were not negotiated yet
-    streams: dict[int, _Stream] = field(default_factory=dict)  # by port
-    call: Call | None = None
-    established: bool = False
-    since: float = field(default_factory=time.monotonic)
-    to_tag: str = ""
-    signalling_lost: bool = False
-    ending: str = ""
-
-
 class Switchboard:
     """Turns the events of signalling and media into calls.
 
@@ -129,7 +83,7 @@ class Switchboard:
         tapes: Records what goes into the calls.
 
     Attributes:
-        on_rtcp: Takes the RTCP of all legs; None where nobody wants it.
+        reports: The RTCP of all legs.
         idle: Set while no leg is connected and no dialog there.
     """
 
@@ -150,12 +104,12 @@ class Switchboard:
         self._tapes = tapes
         media = settings.media
         self._ports = PortPool(media.address, media.port_min, media.port_max, media.quarantine_seconds)
-        self._dialogs: dict[int, _Dialog] = {}  # by the signalling process's number
-        self._legs: dict[int, _Stream] = {}  # by the receiver's number
+        self._dialogs: dict[int, Dialog] = {}  # by the signalling process's number
+        self._legs: dict[int, Stream] = {}  # by the receiver's number
         self._numbers = count(1)
         self._loop = asyncio.get_running_loop()
         self._signalling: Signalling | None = None
-        self.on_rtcp: RtcpTaker | None = None
+        self.reports = Reports(media, receiver)
         self.idle = asyncio.Event()
         self.idle.set()
 
@@ -208,14 +162,14 @@ class Switchboard:
         if self._signalling is None:
             return
         settings = self._settings
-        recording = _recording(incoming)
+        recording = recording_of(incoming)
         spare = self._leased(incoming.streams + (SPARE_PORTS if incoming.recording else 0))
         if spare is None:
             self._counters.call_refused("no_port")
             self._signalling.send(commands.Reject(incoming.dialog, 503, settings.sip.retry_after))
             return
         identity = identify(incoming, settings.calls, recording)
-        self._dialogs[incoming.dialog] = _Dialog(incoming.dialog, incoming, identity, recording, spare)
+        self._dialogs[incoming.dialog] = Dialog(incoming.dialog, incoming, identity, recording, spare)
         self.idle.clear()
         address = settings.media.advertise or settings.media.address
         self._signalling.send(commands.Accept(incoming.dialog, address, list(spare)))
@@ -225,16 +179,14 @@ class Switchboard:
         if dialog is None:
             return
         for told in media.streams:
-            codecs = {int(payload_type): codec for payload_type, codec in told.codecs.items()}
-            remote = (told.remote_address, told.remote_port) if told.remote_port and _numeric(told) else None
             if (stream := dialog.streams.get(told.port)) is not None:
                 stream.media = told
-                if codecs:
-                    self._receiver.update(stream.number, codecs=codecs, remote=remote, **_terms(told))
+                if told.codecs:
+                    self._receiver.update(stream.number, **terms(told))
                 if stream.leg is not None and dialog.call is not None:
                     dialog.call.hold(stream.leg, held=told.held)
             elif (lease := dialog.spare.pop(told.port, None)) is not None:
-                self._receive(dialog, lease, told, codecs, remote)
+                self._receive(dialog, lease, told)
         ports = {told.port for told in media.streams}
         for port, stream in list(dialog.streams.items()):
             if port not in ports:
@@ -244,19 +196,12 @@ class Switchboard:
             dialog.spare |= more
             self._signalling.send(commands.Spare(dialog.number, list(more)))
 
-    def _receive(
-        self,
-        dialog: _Dialog,
-        lease: Lease,
-        told: events.StreamMedia,
-        codecs: dict[int, str],
-        remote: tuple[str, int] | None,
-    ) -> None:
+    def _receive(self, dialog: Dialog, lease: Lease, told: events.StreamMedia) -> None:
         """Begins to receive a stream."""
         number, ssrc = next(self._numbers), secrets.randbits(32)
-        stream = _Stream(number, dialog, lease, told, Reporter(ssrc, secrets.token_urlsafe(12), time.monotonic()))
+        stream = Stream(number, dialog, lease, told, Reporter(ssrc, secrets.token_urlsafe(12), time.monotonic()))
         rtp_fd, rtcp_fd = lease.rtp.fileno(), lease.rtcp.fileno()
-        self._receiver.add(number, rtp_fd, codecs=codecs, remote=remote, rtcp_fd=rtcp_fd, ssrc=ssrc, **_terms(told))
+        self._receiver.add(number, rtp_fd, rtcp_fd=rtcp_fd, ssrc=ssrc, **terms(told))
         dialog.streams[told.port] = self._legs[number] = stream
         if dialog.established:
             self._begin(stream)
@@ -287,7 +232,7 @@ class Switchboard:
         for stream in dialog.streams.values():
             self._begin(stream)
 
-    def _begin(self, stream: _Stream) -> None:
+    def _begin(self, stream: Stream) -> None:
         """Makes the leg: the dialog is confirmed."""
         dialog = stream.dialog
         if dialog.call is None or dialog.call.ended:
@@ -313,7 +258,7 @@ class Switchboard:
         for item in early:
             self._hand_over(stream, item)
 
-    def _speaker(self, stream: _Stream) -> Participant | None:
+    def _speaker(self, stream: Stream) -> Participant | None:
         speaker = stream.dialog.recording.speaker(stream.media.label)
         if speaker is not None and self._settings.calls.mask_numbers:
             return Participant(mask(speaker.aor), mask(speaker.name))
@@ -339,35 +284,11 @@ class Switchboard:
             if stream is None:
                 continue
             if isinstance(item, Control):
-                self._control(stream, item)
+                self.reports.heard(stream, item)
             else:
                 self._hand_over(stream, item)
 
-    def _control(self, stream: _Stream, control: Control) -> None:
-        """Takes RTCP of a leg's peer."""
-        self._show_rtcp(stream, control.packet, control.arrived, received=True)
-        try:
-            said = rtcp.parse(control.packet)
-        except rtcp.RtcpError as error:
-            log.debug("rtcp_malformed", text=str(error))
-            return
-        for report in said.reports:
-            stream.rtcp.heard(report, control.arrived)
-            if stream.leg is not None and control.timestamp >= 0 and report.wall_ns:
-                ahead = (report.timestamp - control.timestamp + 2**31) % 2**32 - 2**31
-                stream.leg.reported(control.sample + ahead, report.wall_ns, control.arrived)
-
-    def _show_rtcp(self, stream: _Stream, packet: bytes, at: int, *, received: bool) -> None:
-        if self.on_rtcp is None:
-            return
-        media, told = self._settings.media, stream.media
-        above = 0 if told.rtcp_mux else 1
-        ours = (media.advertise or media.address, told.port + above)
-        theirs = (told.remote_address, told.rtcp_port or told.remote_port + above)
-        source, target = (theirs, ours) if received else (ours, theirs)
-        self.on_rtcp(packet, stream.dialog.incoming.sip_call_id, wall_clock(at).timestamp(), source, target)
-
-    def _hand_over(self, stream: _Stream, item: Chunk | Digit) -> None:
+    def _hand_over(self, stream: Stream, item: Chunk | Digit) -> None:
         last = isinstance(item, Chunk) and item.last
         call = stream.dialog.call
         if stream.leg is None or call is None:
@@ -392,10 +313,7 @@ class Switchboard:
                 continue
             stream.leg.tick()
             if self._settings.media.rtcp and stream.rtcp.due(now):
-                stats = self._receiver.stats(stream.number)
-                report = stream.rtcp.report(stats, now, random.random())  # noqa: S311 (spreads reports over time)
-                self._receiver.send_control(stream.number, report)
-                self._show_rtcp(stream, report, time.monotonic_ns(), received=False)
+                self.reports.send(stream, now)
             if not stream.ending and self._silent(stream, now):
                 self._timed_out(stream, now)
 
@@ -479,7 +397,7 @@ class Switchboard:
             return None
         return leases
 
-    def _silent(self, stream: _Stream, now: float) -> bool:
+    def _silent(self, stream: Stream, now: float) -> bool:
         """Whether a stream that should send gets no RTP any more."""
         calls, lost = self._settings.calls, stream.dialog.signalling_lost
         limit = calls.lost_seconds if lost else calls.rtp_timeout_seconds
@@ -491,7 +409,7 @@ class Switchboard:
         heard = self._receiver.stats(stream.number).last_arrival / 1e9
         return now - max(heard, stream.since) > limit
 
-    def _timed_out(self, stream: _Stream, now: float) -> None:
+    def _timed_out(self, stream: Stream, now: float) -> None:
         """Ends what gets no RTP any more: a dialog when none of its streams does."""
         dialog = stream.dialog
         if dialog.signalling_lost:
@@ -507,18 +425,18 @@ class Switchboard:
         if self._signalling is not None:
             self._signalling.send(commands.Hangup(dialog.number))
 
-    def _end(self, stream: _Stream, reason: str) -> None:
+    def _end(self, stream: Stream, reason: str) -> None:
         if stream.ending:
             return
         stream.ending = reason
         stream.dialog.streams.pop(stream.lease.port, None)
         self._loop.call_later(STRAGGLERS, self._remove, stream)
 
-    def _remove(self, stream: _Stream) -> None:
+    def _remove(self, stream: Stream) -> None:
         stream.removed = True
         self._receiver.remove(stream.number)
 
-    def _hung_up(self, stream: _Stream, call: Call) -> None:
+    def _hung_up(self, stream: Stream, call: Call) -> None:
         """The last chunk of a leg is out."""
         self._release(stream)
         if stream.leg is None:
@@ -533,12 +451,12 @@ class Switchboard:
         if not call.up and not call.ended:
             call.end(reason)
 
-    def _release(self, stream: _Stream) -> None:
+    def _release(self, stream: Stream) -> None:
         self._legs.pop(stream.number, None)
         self._ports.release(stream.lease, time.monotonic())
         self._look_idle()
 
-    def _release_spare(self, dialog: _Dialog) -> None:
+    def _release_spare(self, dialog: Dialog) -> None:
         for lease in dialog.spare.values():
             self._ports.release(lease, time.monotonic())
         dialog.spare.clear()
@@ -546,47 +464,3 @@ class Switchboard:
     def _look_idle(self) -> None:
         if not self._legs and not self._dialogs:
             self.idle.set()
-
-
-def _recording(incoming: events.Incoming) -> Recording:
-    """Returns what the INVITE's metadata says; what cannot be read is as if it were not there."""
-    if incoming.metadata:
-        try:
-            return Recording().updated(incoming.metadata)
-        except MetadataError as error:
-            log.warning("metadata_unreadable", sip_call_id=incoming.sip_call_id, text=str(error))
-    return Recording()
-
-
-class _Terms(TypedDict):
-    """What ``Receiver.add`` and ``update`` take alike, codecs and address aside."""
-
-    telephone_event: int
-    comfort_noise: int
-    rtcp_port: int
-    mux: bool
-    srtp: tuple[str, bytes, bytes] | None
-    keepalive: int
-
-
-def _terms(media: events.StreamMedia) -> _Terms:
-    keys = None
-    if media.srtp:
-        keys = media.srtp["suite"], base64.b64decode(media.srtp["remote"]), base64.b64decode(media.srtp["local"])
-    return {
-        "telephone_event": media.telephone_event,
-        "comfort_noise": media.comfort_noise,
-        "rtcp_port": media.rtcp_port,
-        "mux": media.rtcp_mux,
-        "srtp": keys,
-        "keepalive": int(next(iter(media.codecs))) if media.sends and media.codecs else -1,
-    }
-
-
-def _numeric(media: events.StreamMedia) -> bool:
-    """Whether the SDP names a numeric address; where it has a name, the source is learnt from the packets."""
-    try:
-        ip_address(media.remote_address)
-    except ValueError:
-        return False
-    return True
