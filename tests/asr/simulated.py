@@ -249,7 +249,7 @@ class World:
         steps = 0
         while True:
             steps += 1
-            assert steps < 10_000, f"no rest: {self.machine.state}, {self.machine._timers}"
+            assert steps < 10_000, f"no rest: {self.machine.state}, {self.machine.timers}"
             wake = self.machine.wake_at
             next_at = self._heap[0][0] if self._heap else float("inf")
             if min(next_at, wake if wake is not None else float("inf")) > until:
