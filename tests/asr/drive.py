@@ -13,7 +13,8 @@ from gateway.asr.fake.faults import FaultPlan, parse
 from gateway.asr.fake.server import FakeServer
 from gateway.asr.gate import Gate
 from gateway.asr.kinds import Context
-from gateway.asr.options import Deepgram, Vosk, Yandex
+from gateway.asr.options import Deepgram, Palatine, Vosk, Yandex
+from gateway.asr.palatine import PalatineEngine
 from gateway.asr.vosk import VoskEngine
 from gateway.asr.yandex import YandexEngine
 
@@ -29,6 +30,8 @@ def fake(*faults: str, **options: Any) -> FakeServer:
 def engine_at(protocol: str, url: str, heard: Callable[[float], None] = lambda _: None, **settings: Any) -> Engine:
     """Returns an engine for a protocol of the test server."""
     context = Context(protocol, 5.0, Gate(), heard)
+    if protocol == "palatine":
+        return PalatineEngine(Palatine(url=url, **settings), connect_seconds=context.connect_seconds)
     if protocol == "vosk":
         return VoskEngine(Vosk(url=url, **settings), context)
     if protocol == "deepgram":

@@ -71,6 +71,7 @@ class Owner:
     recovered: list[float] = field(default_factory=list)
     shown: list[tuple[float, str]] = field(default_factory=list)
     written: list[int] = field(default_factory=list)
+    sessions: list[tuple[str, str]] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     def leg_words(self, _leg: Leg, update: Update) -> None:
@@ -97,7 +98,8 @@ class Owner:
 
     def leg_key_withheld(self) -> None: ...
 
-    def leg_session(self, leg: Leg, engine: str, cause: SessionCause) -> None: ...
+    def leg_session(self, _leg: Leg, engine: str, cause: SessionCause) -> None:
+        self.sessions.append((engine, cause))
 
     def leg_withheld(self, leg: Leg, *, withheld: bool) -> None: ...
 
