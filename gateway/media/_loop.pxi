@@ -1,8 +1,8 @@
 # The receiver's thread: one loop without the GIL over the sockets of all legs.
 #
 # Once a tick, or when there is none as soon as something arrives, it takes one packet from each socket that has some, and
-# again until none has any; then it lets waiting packets go whose window is over, ends the legs that were removed, and
-# tells Python once. Everything of a leg is touched under one lock, which is held for one batch of packets at a time and
+# again until none has any; then it lets waiting packets go whose window is over, hands over what waits for packets that
+# do not come, ends the legs that were removed, and tells Python once. Everything of a leg is touched under one lock, which is held for one batch of packets at a time and
 # never while the kernel is asked for them; only the thread frees what epoll may still point at.
 
 cdef enum:
@@ -12,6 +12,8 @@ cdef enum:
     CONTROL_TAG = 1       # in a leg's address as epoll has it: this is its RTCP socket
     AWAKE = 5             # milliseconds of sleep at most while something is due, when there is no tick
 
+cdef int64_t STILL = 100000000   # nanoseconds without a packet after which a chunk is handed over as far as it has come
+cdef int64_t LOOK = 50000000     # nanoseconds from one look at all legs to the next
 cdef int64_t TRUST = 10000000000  # nanoseconds; a kernel timestamp further off means that the wall clock was set
 
 cdef struct Loop:
@@ -28,6 +30,7 @@ cdef struct Loop:
     Leg *removals
     LegList waiting   # those with packets that wait for their turn
     LegList sending   # those that get keep-alive RTP; changed under the lock
+    int64_t looked    # monotonic, when all legs were last looked at
     int64_t wall      # wall clock minus monotonic clock
     int64_t now       # monotonic, when reading began
     int count         # datagrams in the batch
@@ -95,6 +98,21 @@ cdef void loop_release(Loop *loop) noexcept nogil:
     loop.waiting.count = kept
 
 
+cdef void loop_look(Loop *loop) noexcept nogil:
+    """Hands over what waits in a chunk for a packet that does not come: who suppresses silence has said a word in it."""
+    cdef int64_t now = clock_of(CLOCK_MONOTONIC), i
+    cdef CStream *stream
+    if now - loop.looked < LOOK:
+        return
+    loop.looked = now
+    pthread_mutex_lock(&loop.lock)
+    for i in range(loop.legs.count):
+        stream = &loop.legs.legs[i].stream
+        if stream.clock.length and now - stream.counters.last_arrival > STILL:
+            clock_cut(&stream.clock, False)
+    pthread_mutex_unlock(&loop.lock)
+
+
 cdef void loop_end(Loop *loop) noexcept nogil:
     """Ends the legs that were removed, reading first what their sockets still hold. Python frees them afterwards."""
     cdef Leg *leg
@@ -159,7 +177,7 @@ cdef void loop_sleep(Loop *loop, int64_t *next) noexcept nogil:
     idle, sending = loop.legs.count == 0, loop.sending.count > 0
     pthread_mutex_unlock(&loop.lock)
     if idle or loop.tick == 0:
-        epoll_wait(loop.epoll, &event, 1, AWAKE if not idle and (loop.waiting.count or sending) else -1)
+        epoll_wait(loop.epoll, &event, 1, -1 if idle else AWAKE if loop.waiting.count or sending else LOOK // 1000000)
     if loop.tick == 0:
         return
     now = clock_of(CLOCK_MONOTONIC)
@@ -181,6 +199,7 @@ cdef void *loop_run(void *argument) noexcept nogil:
         loop.wall = clock_of(CLOCK_REALTIME) - clock_of(CLOCK_MONOTONIC)
         loop_read(loop)
         loop_release(loop)
+        loop_look(loop)
         loop_send(loop)
         loop_end(loop)
         pthread_mutex_lock(&loop.queue.lock)

@@ -14,7 +14,7 @@ class Receiver:
     another stream ties the clock anew: it goes on by the time between the arrivals.
 
     Chunks end on multiples of ``chunk_ms`` of the leg's clock, and earlier where the codec changes, before and after a
-    pause too long to be streamed, and when the leg is removed.
+    pause too long to be streamed, when no packet has come for 100 ms, and when the leg is removed.
 
     Where packets come from: the signalled address is trusted with its first packet, whatever its port. Another address
     must show two packets in a row while the signalled one has sent nothing (symmetric NAT), within ``learn_ms``, and
@@ -156,6 +156,9 @@ class Receiver:
         Raises:
             KeyError: There is no such leg.
         """
+
+    def still(self, seconds: float) -> list[int]:
+        """Returns the legs whose own source has sent no packet for so long, or never has."""
 
     def totals(self) -> Totals:
         """Returns the sums over all legs, and how full the queue is.

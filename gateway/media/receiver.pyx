@@ -335,6 +335,19 @@ cdef class Receiver:
             pthread_mutex_unlock(&self.loop.lock)
         return stream_stats(&copy)
 
+    def still(self, double seconds):
+        cdef int64_t since = clock_of(CLOCK_MONOTONIC) - <int64_t>(seconds * 1e9), i
+        cdef Leg *leg
+        found = []
+        self._check()
+        pthread_mutex_lock(&self.loop.lock)  # with the GIL: a hundred microseconds at a thousand legs
+        for i in range(self.loop.legs.count):
+            leg = self.loop.legs.legs[i]
+            if leg.stream.counters.last_arrival < since:
+                found.append(leg.stream.clock.leg)
+        pthread_mutex_unlock(&self.loop.lock)
+        return found
+
     def totals(self):
         cdef Sums sums
         cdef double jitter

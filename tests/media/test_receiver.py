@@ -87,7 +87,7 @@ def test_a_leg_from_its_first_packet_to_its_last(rig: Rig, address: str) -> None
         rig.send(7, rtp(seq, seq * 160, voice(7, seq)))
     after = time.monotonic_ns()
     rig.send(7, event(12, 1920, 4, 800, end=True))
-    rig.wait(lambda: len(rig.out[7]) == 3)
+    rig.wait(lambda: len(rig.out[7]) >= 3)
     rig.receiver.remove(7)
     rig.wait(lambda: rig.ended(7))
     stats = rig.receiver.stats(7)
@@ -113,8 +113,33 @@ def test_a_missing_packet_is_given_up_without_another_one_coming(rig: Rig) -> No
     rig.add(1)
     for seq in (0, 1, 2, 3, 5):
         rig.send(1, rtp(seq, seq * 160, voice(1, seq)))
-    rig.wait(lambda: len(rig.out[1]) == 1)
+    rig.wait(lambda: len(rig.out[1]) >= 1)
     assert rig.receiver.stats(1).lost == 1
+
+
+def test_the_word_before_a_silence_does_not_wait_for_its_end() -> None:
+    """A sender that suppresses silence: what it said last is handed over while nothing comes, not when it goes on."""
+    rig = Rig(chunk_ms=300)
+    try:
+        rig.add(1)
+        for seq in range(5):
+            rig.send(1, rtp(seq, seq * 160, voice(1, seq)))
+        rig.wait(lambda: len(rig.out[1]) == 1)
+        said = chunks(rig.out[1])[0]
+        assert (said.first, said.samples, said.last) == (0, 800, False)
+        assert rig.receiver.still(0.05) == [1]
+        assert rig.receiver.still(60) == []
+        for seq in range(5, 25):
+            rig.send(1, rtp(seq, seq * 160, voice(1, seq)))
+        rig.wait(lambda: len(rig.out[1]) == 3)
+        rig.receiver.remove(1)
+        rig.wait(lambda: rig.ended(1))
+        check(rig.out[1], rig.receiver.stats(1), chunk=2400)
+        # the chunks that follow end where they would have ended
+        assert [chunk.samples for chunk in chunks(rig.out[1])[:2]] == [800, 1600]
+        assert payload(rig.out[1]) == b"".join(voice(1, seq) for seq in range(25))
+    finally:
+        rig.close()
 
 
 def test_a_pause_of_python_loses_nothing(rig: Rig) -> None:
