@@ -7,6 +7,7 @@ import contextlib
 import platform
 import signal
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from math import gcd
 from pathlib import Path
@@ -59,8 +60,6 @@ USER_AGENT = "asr-gateway"
 SURVEY = 5.0  # seconds
 # At the end: for dialogs that are hung up, for the last events, and for what is closed then (seconds).
 HANG_UP_SECONDS, FLUSH_SECONDS, SPARE_SECONDS = 5.0, 5.0, 15.0
-# Latencies that are measured many times a second: no step of a call by itself.
-OFTEN = {PACKET_TO_WRITE.short, PARTIAL_LAG.short}
 
 
 class StartError(Exception):
@@ -152,7 +151,7 @@ class Gateway:
         self._control.waiting = lambda: self._deliverer.waiting
         self._board = Board(Feed(), self._control)
         self._control.feed = self._board.feed
-        self._metrics.on_measured = self._measured
+        self._metrics.on_measured, self._metrics.on_written = self._measured, self._written
         loop.add_reader(self._receiver.fileno(), self._switchboard.on_media)
         self._undo.callback(loop.remove_reader, self._receiver.fileno())
         ticker = loop.create_task(self._tick())
@@ -288,10 +287,14 @@ class Gateway:
             self._pulse.recorder.note(event.call.id, "event", event.type, **told(event, self._settings.telemetry))
 
     def _measured(self, call: str, latency: str, seconds: float) -> None:
-        self._board.measured(call, latency, seconds)
-        self._pulse.last_hour.add(latency, seconds, time.monotonic())
-        if latency not in OFTEN:
+        self._board.measured(latency, [(call, seconds)])
+        self._pulse.last_hour.add(latency, [seconds], time.monotonic())
+        if latency != PARTIAL_LAG.short:  # many times a second: no step of a call by itself
             self._pulse.recorder.note(call, "latency", latency, seconds=round(seconds, 4))
+
+    def _written(self, writes: Sequence[tuple[str, float]]) -> None:
+        self._board.measured(PACKET_TO_WRITE.short, writes)
+        self._pulse.last_hour.add(PACKET_TO_WRITE.short, [seconds for _, seconds in writes], time.monotonic())
 
     async def _embedded(self) -> Palatine | None:
         """Starts the embedded recogniser where a route wants it, and returns how it is reached."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from heapq import heappop, heappush
 from typing import Protocol
 
 import structlog
@@ -16,6 +17,9 @@ from gateway.media.settings import Media
 from gateway.media.timeline import wall_clock
 
 log = structlog.get_logger()
+
+# A stream whose dialog is not confirmed yet is looked at again after so long (seconds).
+UNBEGUN = 0.2
 
 
 class RtcpTaker(Protocol):
@@ -31,7 +35,7 @@ class Reports:
     """Reads the RTCP of all legs' peers, and reports to them.
 
     Args:
-        settings: The addresses that peers know.
+        settings: The addresses that peers know, and whether they get reports.
         receiver: Counts what came, and sends.
 
     Attributes:
@@ -41,6 +45,8 @@ class Reports:
     def __init__(self, settings: Media, receiver: Receiver) -> None:
         self._address = settings.advertise or settings.address
         self._receiver = receiver
+        self._wanted = settings.rtcp
+        self._due: list[tuple[float, int, Stream]] = []  # a heap
         self.on_packet: RtcpTaker | None = None
 
     def heard(self, stream: Stream, control: Control) -> None:
@@ -57,13 +63,24 @@ class Reports:
                 ahead = (report.timestamp - control.timestamp + 2**31) % 2**32 - 2**31
                 stream.leg.reported(control.sample + ahead, report.wall_ns, control.arrived)
 
-    def send(self, stream: Stream, now: float) -> None:
-        """Sends a leg's peer the report that is due.
+    def add(self, stream: Stream) -> None:
+        """Reports on a stream from now on, until it is removed."""
+        if self._wanted:
+            heappush(self._due, (stream.rtcp.due, stream.number, stream))
 
-        Args:
-            stream: The leg's.
-            now: Monotonic seconds.
-        """
+    def tick(self, now: float) -> None:
+        """Sends the reports that are due (monotonic seconds)."""
+        while self._due and self._due[0][0] <= now:
+            stream = heappop(self._due)[2]
+            if stream.removed:
+                continue
+            due = now + UNBEGUN
+            if stream.leg is not None:
+                self._send(stream, now)
+                due = stream.rtcp.due
+            heappush(self._due, (due, stream.number, stream))
+
+    def _send(self, stream: Stream, now: float) -> None:
         stats = self._receiver.stats(stream.number)
         report = stream.rtcp.report(stats, now, random.random())  # noqa: S311 (spreads reports over time)
         self._receiver.send_control(stream.number, report)

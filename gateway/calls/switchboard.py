@@ -16,7 +16,7 @@ from gateway.asr.engine import Engine
 from gateway.asr.routes import Facts
 from gateway.calls.call import Call
 from gateway.calls.identity import facts_of, identify, leg_name, mask
-from gateway.calls.leg import Leg
+from gateway.calls.leg import WIRE_SILENCE, Leg
 from gateway.calls.registry import Registry
 from gateway.calls.reports import Reports
 from gateway.calls.streams import Dialog, Stream, recording_of, terms
@@ -203,6 +203,7 @@ class Switchboard:
         rtp_fd, rtcp_fd = lease.rtp.fileno(), lease.rtcp.fileno()
         self._receiver.add(number, rtp_fd, rtcp_fd=rtcp_fd, ssrc=ssrc, **terms(told))
         dialog.streams[told.port] = self._legs[number] = stream
+        self.reports.add(stream)
         if dialog.established:
             self._begin(stream)
 
@@ -308,14 +309,15 @@ class Switchboard:
     def tick(self) -> None:
         """Lets time pass; to be called every ``TICK`` seconds."""
         now = time.monotonic()
-        for stream in list(self._legs.values()):
-            if stream.leg is None or stream.removed:
+        # chunks tell the other legs that time passes: of a thousand, only these few are looked at
+        for number in self._receiver.still(WIRE_SILENCE):
+            stream = self._legs.get(number)
+            if stream is None or stream.leg is None or stream.removed:
                 continue
             stream.leg.tick()
-            if self._settings.media.rtcp and stream.rtcp.due(now):
-                self.reports.send(stream, now)
             if not stream.ending and self._silent(stream, now):
                 self._timed_out(stream, now)
+        self.reports.tick(now)
 
     def withhold(self, call: str, *, withheld: bool, leg: str = "") -> int:
         """Begins or ends sensitive input.

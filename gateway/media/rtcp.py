@@ -111,12 +111,15 @@ class Reporter:
         ssrc: Our own.
         cname: Our own (RFC 7022: nothing that tells who we are).
         now: Monotonic seconds; the first report follows half an interval later.
+
+    Attributes:
+        due: When the next report is due, monotonic seconds.
     """
 
     def __init__(self, ssrc: int, cname: str, now: float) -> None:
         self._ssrc = ssrc
         self._cname = cname.encode()[:255]
-        self._due = now + INTERVAL / 2
+        self.due = now + INTERVAL / 2
         self._before: StreamStats | None = None
         self._heard: tuple[int, int] | None = None
 
@@ -129,10 +132,6 @@ class Reporter:
         """
         self._heard = report.ntp, arrived
 
-    def due(self, now: float) -> bool:
-        """Whether it is time for a report (monotonic seconds)."""
-        return now >= self._due
-
     def report(self, stats: StreamStats, now: float, jitter: float) -> bytes:
         """Writes a receiver report with CNAME.
 
@@ -141,7 +140,7 @@ class Reporter:
             now: Monotonic seconds.
             jitter: 0 to 1; spreads the reports of many legs.
         """
-        self._due = now + INTERVAL * (0.5 + jitter)
+        self.due = now + INTERVAL * (0.5 + jitter)
         blocks = b"" if stats.highest < 0 else self._block(stats, now)
         head = struct.pack("!BBHI", 0x80 | len(blocks) // 24, _RR, 1 + len(blocks) // 4, self._ssrc)
         chunk = struct.pack("!IBB", self._ssrc, _CNAME, len(self._cname)) + self._cname

@@ -8,6 +8,7 @@ its reason, never recorded as 0.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -117,18 +118,21 @@ class LastHour:
         self._random = Random(seed)  # noqa: S311 (a sample, no secret)
         self._minutes: deque[tuple[int, dict[str, tuple[int, list[float]]]]] = deque(maxlen=MINUTES)
 
-    def add(self, name: str, seconds: float, now: float) -> None:
-        """Takes a value."""
+    def add(self, name: str, measured: Sequence[float], now: float) -> None:
+        """Takes values (seconds)."""
         minute = int(now // 60)
         if not self._minutes or self._minutes[-1][0] != minute:
             self._minutes.append((minute, {}))
         known = self._minutes[-1][1]
         count, values = known.get(name, (0, []))
-        if len(values) < SAMPLE:
-            values.append(seconds)
-        elif (place := self._random.randrange(count + 1)) < SAMPLE:
-            values[place] = seconds
-        known[name] = (count + 1, values)
+        uniform = self._random.random
+        for seconds in measured:
+            count += 1
+            if len(values) < SAMPLE:
+                values.append(seconds)
+            elif (place := int(uniform() * count)) < SAMPLE:
+                values[place] = seconds
+        known[name] = (count, values)
 
     def shown(self, now: float) -> list[dict[str, Any]]:
         """Returns, for each minute in which anything was measured, its age and of each latency count, p50 and p95."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter as Sums
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cache
 
@@ -19,14 +19,13 @@ from gateway.media.quality import Quality
 from gateway.media.timeline import wall_clock
 from gateway.telemetry import latency
 from gateway.telemetry.latency import Unmeasurable
+from gateway.telemetry.writes import Writes
 
 # Finals without a known end of speech that are remembered until they are delivered.
 UNKNOWN = 10_000
 
-# Audio that was written later than this after its packet names its call (seconds).
-LATE_WRITE = 0.02
-# Writes that are measured together.
-WRITES = 100
+# Writes that are measured together, at most.
+WRITES = 1000
 SHED = frozenset(("draining", "full", "rate", "busy"))
 """Causes for which new calls get 503; others are dropped."""
 
@@ -106,7 +105,8 @@ class Metrics:
         self._oldest = self._gauge(
             "webhook_oldest_waiting_seconds", "Age of the oldest durable event that waits for an endpoint", "endpoint"
         )
-        self._write = self._histogram(latency.PACKET_TO_WRITE)
+        self._write = Writes()
+        self.registry.register(self._write)
         self._writes: list[tuple[str, float]] = []
         self._to_heard = self._histogram(latency.WRITE_TO_HEARD, "engine")
         self._to_partial = self._histogram(latency.SPEECH_TO_PARTIAL)
@@ -119,6 +119,7 @@ class Metrics:
         self._unknown: OrderedDict[str, Unmeasurable] = OrderedDict()  # finals whose end of speech is not known
         self._run_since = wall_clock(time.monotonic_ns())
         self.on_measured: Callable[[str, str, float], None] = lambda _call, _latency, _seconds: None
+        self.on_written: Callable[[Sequence[tuple[str, float]]], None] = lambda _writes: None
         self.on_session: Callable[[str, str, str, str], None] = lambda _call, _leg, _engine, _cause: None
         self.on_recognised: Callable[[str, str], None] = lambda _call, _leg: None
 
@@ -239,7 +240,6 @@ class Metrics:
 
     def audio_written(self, call: str, arrived: int, now: int) -> None:
         """Audio was written; times in monotonic nanoseconds."""
-        # several times a second on every leg: measured together, and an exemplar only where it is worth what it costs
         self._writes.append((call, (now - arrived) / 1e9))
         if len(self._writes) >= WRITES:
             self.flush()
@@ -247,13 +247,8 @@ class Metrics:
     def flush(self) -> None:
         """Measures the writes of late; to be called a few times a second."""
         writes, self._writes = self._writes, []
-        name, told = latency.PACKET_TO_WRITE.short, self.on_measured
-        for call, seconds in writes:
-            if seconds >= LATE_WRITE:
-                self._write.observe(seconds, {"call": call})
-            else:
-                self._write.observe(seconds)
-            told(call, name, seconds)
+        self._write.add(writes)
+        self.on_written(writes)
 
     def audio_heard(self, engine: str, seconds: float) -> None:
         """A recogniser has worked through audio that was written so long before."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,6 +34,13 @@ class _Lag:
     mean: float
     worst: float
 
+    def add(self, seconds: float) -> None:
+        self.count += 1
+        self.last = seconds
+        self.mean += (seconds - self.mean) / self.count
+        if seconds > self.worst:
+            self.worst = seconds
+
 
 class Board:
     """All calls that are up or ended lately.
@@ -47,7 +55,7 @@ class Board:
         self._probe = probe
         self._live: dict[str, CallView] = {}
         self._ended: OrderedDict[str, CallDetail] = OrderedDict()
-        self._latency: dict[str, dict[str, _Lag]] = {}
+        self._latency: dict[str, dict[str, _Lag]] = {}  # by name, and by call
         self._loud = False
 
     def __len__(self) -> int:
@@ -63,23 +71,25 @@ class Board:
         if not view.live:
             self._ended[event.call.id] = self._live_detail(event.call.id)
             del self._live[event.call.id]
-            self._latency.pop(event.call.id, None)
+            for known in self._latency.values():
+                known.pop(event.call.id, None)
             if len(self._ended) > ENDED:
                 self._ended.popitem(last=False)
 
-    def measured(self, call: str, name: str, seconds: float) -> None:
-        """Takes a latency of a call that is up."""
-        if call not in self._live:
-            return
-        lags = self._latency.setdefault(call, {})
-        lag = lags.get(name)
-        if lag is None:
-            lags[name] = _Lag(1, seconds, seconds, seconds)
-            return
-        lag.count += 1
-        lag.last = seconds
-        lag.mean += (seconds - lag.mean) / lag.count
-        lag.worst = max(lag.worst, seconds)
+    def measured(self, name: str, measured: Sequence[tuple[str, float]]) -> None:
+        """Takes a latency of calls that are up.
+
+        Args:
+            name: Which it is.
+            measured: For each value its call, and seconds.
+        """
+        known = self._latency.setdefault(name, {})
+        for call, seconds in measured:
+            lag = known.get(call)
+            if lag is not None:
+                lag.add(seconds)
+            elif call in self._live:
+                known[call] = _Lag(1, seconds, seconds, seconds)
 
     def tick(self) -> None:
         """Tells the viewers how loud the legs are; to be called a few times a second."""
@@ -111,7 +121,8 @@ class Board:
                     "quality": self._probe.quality(call),
                     "latency": {
                         name: Lag(count=lag.count, last=lag.last, mean=lag.mean, worst=lag.worst)
-                        for name, lag in self._latency.get(call, {}).items()
+                        for name, known in self._latency.items()
+                        if (lag := known.get(call)) is not None
                     },
                 }
             )

@@ -166,7 +166,7 @@ def measure(legs: int, seconds: float, tick_ms: int = 5, pauses: tuple[float, ..
             if (now := time.monotonic()) > due:
                 due = now + TICK
                 for number, leg in made.items():
-                    if leg.reporter.due(now):
+                    if leg.reporter.due <= now:
                         report = leg.reporter.report(receiver.stats(number), now, random.random())
                         reports += receiver.send_control(number, report)
     used, python_used = thread_seconds() - before, time.thread_time() - python_before

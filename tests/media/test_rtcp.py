@@ -58,11 +58,10 @@ def test_anything_is_read_or_refused(packet: bytes) -> None:
 
 def test_receiver_reports() -> None:
     reporter = Reporter(99, "x", now=0.0)
-    assert (reporter.due(2.4), reporter.due(2.5)) == (False, True)
+    assert reporter.due == 2.5
     empty = reporter.report(stats(), 2.5, 0.5)
     assert empty[:8] == struct.pack("!BBHI", 0x80, 201, 1, 99)
-    assert not reporter.due(7.4)
-    assert reporter.due(7.5)
+    assert reporter.due == 7.5
     reporter.heard(SenderReport(7, 0xABCD0123, 0, 0, 0), arrived=9_000_000_000)
     first = reporter.report(stats(packets=90, lost=10, jitter=12.9, highest=65_600), 10.0, 0.0)
     assert struct.unpack("!BBHI", first[:8]) == (0x81, 201, 7, 99)

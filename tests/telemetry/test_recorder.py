@@ -58,8 +58,8 @@ def test_no_secret_is_recorded_and_numbers_only_where_they_may_be() -> None:
 
 def test_the_last_hour_forgets_and_gives_quantiles() -> None:
     hour = LastHour()
-    for value in range(1, 101):
-        hour.add("x", float(value), now=0.0)
+    hour.add("x", [float(value) for value in range(1, 51)], now=0.0)
+    hour.add("x", [float(value) for value in range(51, 101)], now=59.0)
     (minute,) = hour.shown(60.0)
     assert minute == {"minutes_ago": 1, "latency": {"x": {"count": 100, "p50": 51.0, "p95": 96.0}}}
     assert hour.shown(3600.0) == []

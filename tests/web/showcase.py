@@ -119,8 +119,7 @@ def furnish(site: Site, desk: Showcase, calls: int = 60) -> None:
     desk.live.append(CALL)
     _converse(site, CALL, "74951234567", end=False)
     for name, mean in LATENCIES.items():
-        for factor in (1.0, 1.3, 0.8):
-            site.board.measured(CALL, name, mean * factor)
+        site.board.measured(name, [(CALL, mean * factor) for factor in (1.0, 1.3, 0.8)])
 
 
 def _converse(site: Site, call: str, number: str, *, end: bool) -> None:
