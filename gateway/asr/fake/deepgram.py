@@ -2,51 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.http11 import Request
 
-from gateway.asr.fake.core import Block, Core, FakeSession
+from gateway.asr.fake.core import Block
 from gateway.asr.fake.faults import Fault
+from gateway.asr.fake.front import FrontEnd
 from gateway.asr.fake.pcm import SAMPLE_RATE
-from gateway.asr.fake.socket import ServerSocket
-from gateway.asr.fake.speaker import Speaker
 from gateway.asr.fake.words import Said
 
 CODECS = ("linear16", "alaw", "mulaw")
 
 
-class DeepgramSocket(ServerSocket):
+class DeepgramSocket(FrontEnd):
     """One connection of a client."""
 
-    def __init__(self, core: Core) -> None:
-        super().__init__(core.options.retry_after)
-        self._recogniser = core
-        self._session: FakeSession | None = None
-        self._speaker = Speaker(core.options.latency, core.dice)
-        self._fault: Fault | None = None
-        self._over = False
-        self._idle: asyncio.TimerHandle | None = None
-
-    def request(self, request: Request) -> int:
-        """Checks start rate, key and parameters."""
-        options = self._recogniser.options
-        if not self._recogniser.may_start(self._loop.time()):
-            return 429
+    def admit(self, request: Request) -> int:
+        """Checks key and parameters."""
         query = {name: values[0] for name, values in parse_qs(urlsplit(request.path).query).items()}
         if query.get("encoding") not in CODECS or query.get("sample_rate") != str(SAMPLE_RATE):
             return 400
-        if options.token and request.headers.get("Authorization") != f"Token {options.token}":
+        wanted = self._recogniser.options.token
+        if wanted and request.headers.get("Authorization") != f"Token {wanted}":
             return 401
-        self._session = self._recogniser.session(query["encoding"], "deepgram", self._loop.time())
-        self._session.details = query
-        self._fault = self._session.open()
-        if self._fault is not None and self._fault.kind == "refuse":
-            return int(self._fault.value)
-        return 101
+        return self._accept(self._begin(query["encoding"], "deepgram", query))
 
     def opened(self) -> None:
         """Makes the fault of the opening; the service says nothing before there is audio."""
@@ -72,14 +54,23 @@ class DeepgramSocket(ServerSocket):
                 self._work(*self._session.finish())
                 self._say_metadata()
 
-    def gone(self) -> None:
-        """The connection is over."""
-        self._over = True
-        self._speaker.silence()
-        if self._session is not None:
-            self._recogniser.ended(self._session)
-        if self._idle is not None:
-            self._idle.cancel()
+    def fail(self, fault: Fault) -> None:
+        """Closes with the service's own codes."""
+        match fault.kind:
+            case "error" | "close":
+                self._end()
+                if fault.kind == "error":
+                    self.send_text(json.dumps({"type": "Error", "variant": fault.value, "description": "told to"}))
+                self.close(int(fault.value) if fault.value.isdigit() else 1011, "told to")
+            case "limit" | "wrong-config":
+                self._end()
+                self.close(1008, "DATA-0000")
+            case "idle":
+                self._end()
+                self.close(1011, "NET-0001")
+            case "early-end":
+                self._say_goodbye()
+                self._over = True
 
     # inside
 
@@ -94,54 +85,11 @@ class DeepgramSocket(ServerSocket):
             if block.open.words or not block.ended:
                 self._say(_results(block.open.words, block.position, final=False))
 
-    def _say(self, message: dict[str, Any]) -> None:
-        self._speaker.say(lambda: self.send_text(json.dumps(message)))
-
     def _say_metadata(self) -> None:
         if self._over or self._session is None:
             return
         self._say({"type": "Metadata", "request_id": "fake", "duration": self._session.seconds, "channels": 1})
-        self._speaker.say(lambda: self.close(1000))
-
-    def _make(self, fault: Fault) -> None:
-        match fault.kind:
-            case "error" | "close":
-                self._end()
-                if fault.kind == "error":
-                    self.send_text(json.dumps({"type": "Error", "variant": fault.value, "description": "told to"}))
-                self.close(int(fault.value) if fault.value.isdigit() else 1011, "told to")
-            case "limit" | "wrong-config":
-                self._end()
-                self.close(1008, "DATA-0000")
-            case "idle":
-                self._end()
-                self.close(1011, "NET-0001")
-            case "drop":
-                self._end()
-                self.drop()
-            case "stall":
-                self._speaker.silence()
-            case "slow":
-                self.slow(float(fault.value))
-            case "half-open":
-                self._speaker.silence()
-                self.freeze()
-            case "early-end":
-                self._speaker.say(lambda: self.close(1000))
-                self._over = True
-
-    def _end(self) -> None:
-        self._over = True
-        self._speaker.silence()
-
-    def _watch(self) -> None:
-        """Ends the session when nothing comes for too long."""
-        seconds = self._recogniser.options.idle_seconds
-        if seconds is None or self._over:
-            return
-        if self._idle is not None:
-            self._idle.cancel()
-        self._idle = self._loop.call_later(seconds, self._make, Fault("idle", "", "s", 0, 1))
+        self._say_goodbye()
 
 
 def _results(words: list[Said], position: int, *, final: bool) -> dict[str, Any]:

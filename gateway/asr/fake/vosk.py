@@ -11,33 +11,18 @@ from typing import Any
 
 from websockets.http11 import Request
 
-from gateway.asr.fake.core import Block, Core, FakeSession, Utterance
+from gateway.asr.fake.core import Block, Utterance
 from gateway.asr.fake.faults import Fault
+from gateway.asr.fake.front import FrontEnd
 from gateway.asr.fake.pcm import SAMPLE_RATE
-from gateway.asr.fake.socket import ServerSocket
-from gateway.asr.fake.speaker import Speaker
 
 
-class VoskSocket(ServerSocket):
+class VoskSocket(FrontEnd):
     """One connection of a client."""
 
-    def __init__(self, core: Core) -> None:
-        super().__init__(core.options.retry_after)
-        self._recogniser = core
-        self._session: FakeSession | None = None
-        self._speaker = Speaker(core.options.latency, core.dice)
-        self._over = False
-        self._fault: Fault | None = None
-
-    def request(self, request: Request) -> int:  # noqa: ARG002 (vosk-server looks at nothing in it)
+    def admit(self, request: Request) -> int:  # noqa: ARG002 (vosk-server looks at nothing in it)
         """Accepts everybody: vosk-server knows no token."""
-        if not self._recogniser.may_start(self._loop.time()):
-            return 429
-        self._session = self._recogniser.session("linear16", "vosk", self._loop.time())
-        self._fault = self._session.open()
-        if self._fault is not None and self._fault.kind == "refuse":
-            return int(self._fault.value)
-        return 101
+        return self._accept(self._begin("linear16", "vosk", {}))
 
     def opened(self) -> None:
         """Makes the fault of the opening; vosk-server itself says nothing."""
@@ -63,14 +48,20 @@ class VoskSocket(ServerSocket):
         if "eof" in fields:
             self._work(*self._session.finish(), answer=False)
             if not self._over:
-                self._speaker.say(lambda: self.close(1000))
+                self._say_goodbye()
 
-    def gone(self) -> None:
-        """The connection is over."""
-        self._over = True
-        self._speaker.silence()
-        if self._session is not None:
-            self._recogniser.ended(self._session)
+    def fail(self, fault: Fault) -> None:
+        """Closes; vosk-server has no codes of its own."""
+        match fault.kind:
+            case "close":
+                self._end()
+                self.close(int(fault.value), "told to")
+            case "error" | "limit" | "wrong-config":
+                self._end()
+                self.close(1011, fault.kind)
+            case "early-end":
+                self._say_goodbye()
+                self._over = True
 
     # inside
 
@@ -86,31 +77,6 @@ class VoskSocket(ServerSocket):
                 self._say({"partial": block.open.text})
         if not answer and not any(block.ended for block in blocks):
             self._say({"text": ""})
-
-    def _say(self, message: dict[str, Any]) -> None:
-        self._speaker.say(lambda: self.send_text(json.dumps(message)))
-
-    def _make(self, fault: Fault) -> None:
-        self._over = fault.kind in ("error", "close", "drop", "limit", "early-end", "wrong-config")
-        match fault.kind:
-            case "close":
-                self._speaker.silence()
-                self.close(int(fault.value), "told to")
-            case "error" | "limit" | "wrong-config":
-                self._speaker.silence()
-                self.close(1011, fault.kind)
-            case "early-end":
-                self._speaker.say(lambda: self.close(1000))
-            case "drop":
-                self._speaker.silence()
-                self.drop()
-            case "stall":
-                self._speaker.silence()
-            case "slow":
-                self.slow(float(fault.value))
-            case "half-open":
-                self._speaker.silence()
-                self.freeze()
 
 
 def _result(utterance: Utterance) -> dict[str, Any]:
