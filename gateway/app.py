@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import platform
 import signal
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from math import gcd
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -35,19 +33,19 @@ from gateway.sip import commands, events
 from gateway.sip.link import LinkError, SignallingLink
 from gateway.sip.messages import Message
 from gateway.sip.secrets import without_numbers
-from gateway.sip.settings import Peer, Registration
+from gateway.sip.setup import setup
 from gateway.telemetry.deliveries import DeliveryMetrics
 from gateway.telemetry.homer import HomerExport
 from gateway.telemetry.latency import PACKET_TO_WRITE, PARTIAL_LAG
 from gateway.telemetry.metrics import SHED, Metrics
 from gateway.telemetry.pulse import Pulse
-from gateway.telemetry.reception import Reception
+from gateway.telemetry.survey import Survey
 from gateway.telemetry.systemd import Notifier
 from gateway.telemetry.trace import signalled, told
 from gateway.web.board import Board
 from gateway.web.control import Control
 from gateway.web.feed import Feed
-from gateway.web.history import History, HistoryError
+from gateway.web.history import History
 from gateway.web.parts import Parts
 from gateway.web.server import WebServer
 
@@ -56,8 +54,8 @@ if TYPE_CHECKING:  # it needs the extra "otel"
 
 log = structlog.get_logger()
 
-USER_AGENT = "asr-gateway"
-SURVEY = 5.0  # seconds
+LOOK = 5.0
+"""How often is looked at what costs more than a tick may (seconds)."""
 # At the end: for dialogs that are hung up, for the last events, and for what is closed then (seconds).
 HANG_UP_SECONDS, FLUSH_SECONDS, SPARE_SECONDS = 5.0, 5.0, 15.0
 
@@ -149,6 +147,9 @@ class Gateway:
         self._control = Control(settings, self._registry, self._switchboard, engines, self._pulse, self._stopping.set)
         self._control.tapes = self._tapes
         self._control.waiting = lambda: self._deliverer.waiting
+        self._survey = Survey(
+            self._metrics, self._pulse, self._registry, self._switchboard, self._deliverer, delivery.database
+        )
         self._board = Board(Feed(), self._control)
         self._control.feed = self._board.feed
         self._metrics.on_measured, self._metrics.on_written = self._measured, self._written
@@ -156,17 +157,23 @@ class Gateway:
         self._undo.callback(loop.remove_reader, self._receiver.fileno())
         ticker = loop.create_task(self._tick())
         self._undo.callback(ticker.cancel)
-        surveyor = loop.create_task(self._survey())
-        self._undo.callback(surveyor.cancel)
+        looker = loop.create_task(self._look())
+        self._undo.callback(looker.cancel)
 
         self._export()
-        self._link = SignallingLink(self._setup(), self._on_signalling, log, on_lost=self._on_signalling_lost)
+        wire = self._homer is not None and "sip" in settings.telemetry.homer.export
+        self._link = SignallingLink(
+            setup(settings.sip, wire=wire), self._on_signalling, log, on_lost=self._on_signalling_lost
+        )
         self.ready = await self._link.start()
         self._undo.push_async_callback(self._link.stop)
         self._switchboard.connect(self._link)
         self._control.capacity, self._control.listening = self.ready.capacity, self.ready.listening
         web = await self._serve()
-        self._watch()
+        self._survey.watch(self._receiver)
+        self._survey.running(self.ready)
+        self._metrics.gauge("draining", "Whether no calls are taken any more", lambda: self._control.draining)
+        self._metrics.gauge("viewers", "Open event streams", lambda: self._board.feed.viewers)
         # before anybody is told that it listens: who stops it from then on is to have it drained
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._signalled)
@@ -306,26 +313,6 @@ class Gateway:
         self._undo.push_async_callback(server.stop)
         return server.reached(asr.palatine.codec)
 
-    def _setup(self) -> commands.Setup:
-        sip = self._settings.sip
-        return commands.Setup(
-            listen=list(sip.listen),
-            advertise=sip.advertise,
-            peers=[_opened(peer) for peer in sip.peers],
-            max_calls=sip.max_calls,
-            retry_after=sip.retry_after,
-            user_agent=USER_AGENT,
-            log_level=sip.log_level,
-            realm=sip.realm,
-            tls=sip.tls.model_dump(),
-            registrations=[_opened(registration) for registration in sip.registrations],
-            session_seconds=sip.session_seconds,
-            min_session_seconds=sip.min_session_seconds,
-            nameservers=list(sip.nameservers),
-            wire=self._homer is not None and "sip" in self._settings.telemetry.homer.export,
-            defence=sip.defence.model_dump(),
-        )
-
     def _on_signalling(self, message: Message) -> None:
         match message:
             case events.StackLog(level, text):
@@ -409,23 +396,13 @@ class Gateway:
             else:
                 self._systemd.alive(time.monotonic_ns())
 
-    async def _survey(self) -> None:
-        """Looks at what costs more than a scrape may, now and then."""
-        history = History(self._settings.delivery.database)
+    async def _look(self) -> None:
+        """Does now and then what need not be done at each tick."""
         while True:
             self._systemd.status(self._summary())
             self._prober.look()
-            legs = self._control.look()
-            self._metrics.sessions(legs.sessions)
-            self._metrics.surveyed(legs.written, legs.backlog, legs.worst)
-            oldest: dict[str, int] = {}
-            with contextlib.suppress(HistoryError):
-                oldest = await history.oldest()
-            now = time.time()
-            self._pulse.oldest = {name: max(0.0, now - number / 1e6) for name, number in oldest.items()}
-            for name, waiting in self._deliverer.waiting.items():
-                self._metrics.waiting(name, waiting, self._pulse.oldest.get(name, 0.0))
-            await asyncio.sleep(SURVEY)
+            await self._survey.look()
+            await asyncio.sleep(LOOK)
 
     def _summary(self) -> str:
         state = ", ".join(self._control.ready().reasons) or "ready"
@@ -457,35 +434,3 @@ class Gateway:
         if self._reloading:
             self._reloading = False
             self._systemd.ready()
-
-    def _watch(self) -> None:
-        """Adds the gauges that read the parts, and says what is running."""
-        self._metrics.gauge("calls", "Calls that are not over", lambda: len(self._registry))
-        self._metrics.gauge("legs", "Legs that are connected", lambda: self._switchboard.legs)
-        self._metrics.gauge("draining", "Whether no calls are taken any more", lambda: self._control.draining)
-        self._metrics.gauge("event_loop_lag_seconds", "How late the event loop was", lambda: self._pulse.loop_lag)
-        self._metrics.gauge(
-            "asr_unsettled_seconds", "Audio kept because its words are not settled", self._control.unsettled
-        )
-        self._metrics.gauge("viewers", "Open event streams", lambda: self._board.feed.viewers)
-        self._metrics.collect(Reception(self._receiver.totals))
-        database = self._settings.delivery.database
-        self._metrics.gauge("store_bytes", "Size of the store's file and its log", lambda: _size(database))
-        if self.ready is not None:
-            self._metrics.build(
-                version=version("asr-gateway"),
-                python=platform.python_version(),
-                pjsip=self.ready.version,
-                build=self.ready.build,
-            )
-
-
-def _size(database: Path) -> int:
-    """Returns the bytes of an SQLite file and its write-ahead log, which holds what is newest."""
-    files = (database, database.with_name(f"{database.name}-wal"))
-    return sum(file.stat().st_size for file in files if file.exists())
-
-
-def _opened(section: Peer | Registration) -> dict[str, Any]:
-    """Returns a section with its password as the signalling process needs it: the link is a socket pair of our own."""
-    return section.model_dump(mode="json") | {"password": section.password.get_secret_value()}

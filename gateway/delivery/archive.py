@@ -151,6 +151,18 @@ class Archive:
         rows = self._connection.execute("SELECT body FROM events WHERE call = ? ORDER BY seq, number", (call,))
         return [Event.from_wire(body) for (body,) in rows]
 
+    def oldest(self) -> dict[str, float]:
+        """Returns by endpoint when the oldest event that waits for it was accepted (seconds since the epoch).
+
+        Raises:
+            ArchiveError: The file cannot be read now.
+        """
+        query = "SELECT endpoint, min(number) FROM deliveries WHERE state = 0 GROUP BY endpoint"
+        try:
+            return {endpoint: number / 1e6 for endpoint, number in self._connection.execute(query)}
+        except sqlite3.Error as error:
+            raise ArchiveError(f"what waits cannot be read: {error}") from error
+
     def replay(self, selection: Selection, endpoint: str | None = None) -> int:
         """Asks for events to be sent again.
 

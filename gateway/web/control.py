@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -16,11 +14,11 @@ from gateway.calls.switchboard import Switchboard
 from gateway.calls.tape import Tapes
 from gateway.config import Settings
 from gateway.delivery.sender import shown
-from gateway.media.chunks import SAMPLE_RATE
 from gateway.media.quality import quality
 from gateway.media.timeline import milliseconds
 from gateway.telemetry import logs
 from gateway.telemetry.pulse import Pulse
+from gateway.telemetry.survey import sessions
 from gateway.web.feed import Feed
 from gateway.web.parts import EndpointView, EngineView, Outcome, Ready, Status
 from gateway.web.view import LegQuality, SpanView
@@ -28,23 +26,6 @@ from gateway.web.view import LegQuality, SpanView
 SPANS = 400
 # A leg this loud moves its meter; below, it is noise (dBov).
 AUDIBLE = -60
-
-
-@dataclass(slots=True)
-class Legs:
-    """Sums over the legs whose recognition is not over.
-
-    Attributes:
-        sessions: How many there are, by engine and state.
-        written: Bytes written to recognisers, by engine.
-        backlog: Seconds of audio that no session has yet.
-        worst: Likewise, of the leg that is furthest behind.
-    """
-
-    sessions: dict[str, Counter[str]]
-    written: Counter[str] = field(default_factory=Counter)
-    backlog: float = 0.0
-    worst: float = 0.0
 
 
 class Control:
@@ -136,7 +117,7 @@ class Control:
     def status(self) -> Status:
         """Returns the gateway at a glance."""
         waiting = self.waiting()
-        sessions = self.sessions()
+        known = sessions(self._registry)
         return Status(
             version=version("asr-gateway"),
             seconds=round(time.monotonic() - self._started, 1),
@@ -150,7 +131,7 @@ class Control:
                 EngineView(
                     name=engine.name,
                     state=engine.gate.state.value,
-                    sessions=dict(sessions.get(engine.name, {})),
+                    sessions=dict(known.get(engine.name, {})),
                     starts=engine.gate.starts,
                     outages=engine.gate.opened,
                 )
@@ -171,30 +152,6 @@ class Control:
             loop_lag_ms=round(self._pulse.loop_lag * 1000, 1),
             viewers=self.feed.viewers if self.feed else 0,
         )
-
-    def sessions(self) -> dict[str, Counter[str]]:
-        """Counts the legs' recognitions by engine and state."""
-        found: dict[str, Counter[str]] = {}
-        for call in self._registry:
-            for leg in call.legs:
-                if leg.summary is None:
-                    found.setdefault(leg.engine, Counter())[leg.recognition.value] += 1
-        return found
-
-    def look(self) -> Legs:
-        """Sums up what the recognition of all legs says."""
-        sums = Legs(self.sessions())
-        for call in self._registry:
-            for leg in call.legs:
-                if leg.summary is None:
-                    sums.written.update(leg.written)
-                    sums.backlog += leg.backlog / SAMPLE_RATE
-                    sums.worst = max(sums.worst, leg.backlog / SAMPLE_RATE)
-        return sums
-
-    def unsettled(self) -> float:
-        """Returns the seconds of audio that are kept because their words are not settled."""
-        return sum(leg.unsettled for call in self._registry for leg in call.legs) / SAMPLE_RATE
 
     def ready(self) -> Ready:
         """Returns whether calls can be taken."""

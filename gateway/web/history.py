@@ -70,23 +70,7 @@ class History:
         """
         return await asyncio.to_thread(self._guarded_events, call, since)
 
-    async def oldest(self) -> dict[str, int]:
-        """Returns by endpoint the number (microseconds since the epoch) of the oldest event that waits for it.
-
-        Raises:
-            HistoryError: The store cannot be read.
-        """
-        return await asyncio.to_thread(self._guarded_oldest)
-
     # in a thread
-
-    def _guarded_oldest(self) -> dict[str, int]:
-        try:
-            with closing(self._open()) as connection:
-                query = "SELECT endpoint, min(number) FROM deliveries WHERE state = 0 GROUP BY endpoint"
-                return dict(connection.execute(query).fetchall())
-        except sqlite3.Error as error:
-            raise HistoryError(f"{self._path}: {error}") from error
 
     def _guarded_calls(self, query: Query) -> tuple[list[CallSummary], int | None]:
         try:
