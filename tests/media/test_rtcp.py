@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
+import re
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.media.rtcp import Reporter, RtcpError, SenderReport, parse
+from gateway.media.rtcp import Compound, Reporter, RtcpError, SenderReport, parse
 from gateway.media.stats import StreamStats
 
 NTP = 3_900_000_000  # 2023-08-03
@@ -50,10 +51,50 @@ def test_a_packet_that_contradicts_itself_is_refused(packet: bytes, text: str) -
         parse(packet)
 
 
-@given(st.binary(max_size=200) | st.binary(max_size=100).map(lambda tail: SR + tail))
+WORDS = st.integers(0, 2**32 - 1)
+SENDERS = st.tuples(WORDS, WORDS, WORDS, WORDS, WORDS, st.integers(0, 31), st.binary(max_size=100).map(lambda b: b * 4))
+LEAVING = st.tuples(st.lists(WORDS, max_size=31), st.sampled_from([b"", b"\3why", b"\7so long"]))
+OTHERS = st.tuples(st.integers(0, 31), st.sampled_from([192, 201, 204, 205, 206, 207]), st.binary(max_size=25))
+
+
+@given(st.lists(SENDERS | LEAVING | OTHERS, max_size=8))
+def test_what_senders_say_is_read_past_all_that_others_say(parts: list[Any]) -> None:
+    packet, reports, bye = b"", [], []
+    for part in parts:
+        match part:
+            case (list(sources), reason):
+                packet += struct.pack("!BBH", 0x80 | len(sources), 203, len(sources) + len(reason) // 4)
+                packet += struct.pack(f"!{len(sources)}I", *sources) + reason
+                bye += sources
+            case (ssrc, seconds, fraction, timestamp, packets, count, more):
+                packet += struct.pack("!BBH", 0x80 | count, 200, 6 + len(more) // 4)
+                packet += struct.pack("!IIIIII", ssrc, seconds, fraction, timestamp, packets, 0) + more
+                reports.append((ssrc, timestamp, packets))
+            case (count, kind, body):
+                packet += struct.pack("!BBH", 0x80 | count, kind, len(body)) + body * 4
+    said = parse(packet)
+    assert [(report.ssrc, report.timestamp, report.packets) for report in said.reports] == reports
+    assert (list(said.bye), said.cname) == (bye, "")
+
+
+REFUSED = (
+    r"[123] bytes are left, which is no header|version [013] at byte \d+|a sender report of \d+ bytes|"
+    r"the packet at byte \d+ says \d+ bytes, \d+ are there|a BYE of \d+ sources in \d+ bytes"
+)
+
+
+@given(st.binary(max_size=200) | st.builds(bytes.__add__, st.sampled_from([SR, SDES, BYE]), st.binary(max_size=100)))
 def test_anything_is_read_or_refused(packet: bytes) -> None:
-    with contextlib.suppress(RtcpError):
-        parse(packet)
+    said, why = Compound((), "", ()), ""
+    try:
+        said = parse(packet)
+    except RtcpError as error:
+        why = str(error)
+    assert not why or re.fullmatch(REFUSED, why)
+    assert 28 * len(said.reports) + 4 * len(said.bye) <= len(packet)
+    for ssrc in (*said.bye, *(report.ssrc for report in said.reports)):
+        assert struct.pack("!I", ssrc) in packet
+    assert "\ufffd" in said.cname or said.cname.encode() in packet
 
 
 def test_receiver_reports() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import pytest
@@ -100,11 +99,32 @@ def test_what_is_no_metadata(text: str, why: str) -> None:
         Recording().updated(text)
 
 
-@given(st.text(alphabet='<>/="! abrecodingstm:?-[]&;', max_size=80))
-def test_any_text_is_read_or_refused(text: str) -> None:
-    for candidate in (text, rs(text)):
-        with contextlib.suppress(MetadataError):
-            Recording().updated(candidate)
+PIECES = st.sampled_from(
+    [
+        '<session session_id="s"/>', '<stream stream_id="1"><label>96</label></stream>', '<stream id="2">', "</stream>",
+        '<participant participant_id="a"><nameID aor="sip:a@b"><name>Anna</name></nameID></participant>',
+        '<participantstreamassoc participant_id="a"><send>1</send></participantstreamassoc>', "<!-- <!", "-->", "&lt;",
+        '<participant id="b"><send>1</send>', "</participant>", "<disassociate-time/>", "<datamode>complete</datamode>",
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(PIECES | st.text(alphabet='<>/="! abrecodingstm:?-[]&;', max_size=80), max_size=6), st.booleans())
+def test_any_text_is_read_or_refused(parts: list[str], inside: bool) -> None:
+    text = rs("".join(parts)) if inside else "".join(parts)
+    known, why = None, ""
+    try:
+        known = Recording().updated(text)
+    except MetadataError as error:
+        why = str(error)
+    if known is None:
+        assert why.startswith(("not XML: ", "metadata with a document type", "not recording metadata: its root is "))
+        return
+    assert known.updated(text) == known, "what is said twice changes nothing"
+    assert known.updated(rs("")) == known, "nor does what is left out"
+    assert known.participants.keys() <= {"a", "b"}
+    assert known.labels.keys() <= {"1", "2"}
+    assert known.speaker("96") in (None, Participant(), Participant("sip:a@b", "Anna"))
 
 
 def request(body: str, *, headers: str = "", content: str = "application/sdp") -> str:

@@ -101,5 +101,10 @@ def test_our_own_reports_are_read() -> None:
 
 @given(st.binary(max_size=200))
 def test_any_packet_is_read_or_passed_over(packet: bytes) -> None:
-    json.dumps(rtcp_json.fields(packet))
-    json.dumps(rtcp_json.fields(b"\x81\xc8" + packet))
+    for candidate in (packet, b"\x81\xc8" + packet, b"\x82\xc9\0\x0d" + packet, b"\x81\xca" + packet):
+        found = rtcp_json.fields(candidate)
+        if found is not None:
+            assert json.loads(json.dumps(found)) == found
+            assert found.keys() & {"ssrc", "sdes_ssrc"}
+            assert len(found.get("report_blocks", [])) == found.get("report_count", 0) <= len(candidate) // 24
+            assert all(0 < item["type"] < 8 for item in found.get("sdes_information", []))
