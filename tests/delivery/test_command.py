@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from contextlib import closing
 
 import pytest
 
@@ -120,6 +121,28 @@ async def test_what_is_pending_is_not_sent_twice(deliverer, gate, endpoint, call
     gate.open.set()
     assert await deliver.flush(5) == 0
     assert [event.seq for event in gate.bodies] == [1, 2, 3]
+
+
+async def test_the_archive_says_since_when_the_oldest_event_waits(deliverer, consumer, gate, endpoint, calls, path):
+    url, _, received = await consumer()
+    deliver = await deliverer(endpoint("slow", gate.url, timeout_seconds=30), endpoint("quick", url), path=path)
+    with closing(Archive(path)) as archive:
+        assert archive.oldest() == {}
+        before = time.time()
+        for number in (1, 2, 3):
+            deliver.publish(calls.held("c1"))
+            after = time.time()
+            async with asyncio.timeout(5):
+                while len(received) < number or archive.oldest().keys() != {"slow"}:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            if number == 1:
+                first = archive.oldest()
+                assert before - 0.001 <= first["slow"] <= after, "when it was accepted"
+            assert archive.oldest() == first, "it is the oldest that waits"
+        gate.open.set()
+        assert await deliver.flush(5) == 0
+        await deliver._outbox.flush()
+        assert archive.oldest() == {}
 
 
 def test_without_a_file_or_a_choice_it_says_what_to_do(tmp_path, capsys):
