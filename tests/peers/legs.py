@@ -38,7 +38,7 @@ async def legs(
         send("ACK", 1),
         f'<nop><action><exec rtp_stream="{name}.raw,1,8"/></action></nop>\n<pause/>\n',
         send("BYE", 2),
-        get(200),
+        get(200, dialog=False),
     ]
     hold_ms = len(audio) // 8 + REST_MS
     run = await sipp.run(

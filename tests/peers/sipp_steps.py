@@ -45,20 +45,23 @@ def send(
     return f"<send{again}{_lost(lost)}><![CDATA[\n{text}\n]]></send>\n"
 
 
-def get(code: int, *, keep: str = "", lost: int = 0) -> str:
+def get(code: int, *, keep: str = "", lost: int = 0, dialog: bool = True) -> str:
     """A response that must come; 100 and 180 may come before it.
 
     Args:
         code: Its status.
         keep: A header of which something goes into ``[$1]``: the tag of To, else the first number.
         lost: As in ``send``.
+        dialog: It tells by Contact where the dialog's requests go (RFC 3261, section 12.1.2). sipp 3.7 forgets where
+            that was when it is to look for it in a response without Contact.
     """
     action = ""
     if keep:
         part = ";tag=.*" if keep == "To" else "[0-9]+"
         action = f'<action><ereg regexp="{part}" search_in="hdr" header="{keep}:" assign_to="1"/></action>'
     before = "".join(f'<recv response="{early}" optional="true"/>\n' for early in (100, 180) if early != code)
-    return f'{before}<recv response="{code}" rrs="true"{_lost(lost)}>{action}</recv>\n'
+    route = ' rrs="true"' if dialog and code < 300 else ""
+    return f'{before}<recv response="{code}"{route}{_lost(lost)}>{action}</recv>\n'
 
 
 def write(folder: Path, name: str, steps: list[str]) -> Path:
