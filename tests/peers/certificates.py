@@ -17,12 +17,15 @@ class Authority:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.ca = folder / "ca.pem"
-        self._openssl("req", "-x509", *self._key("ca"), "-out", "ca.pem", "-subj", "/CN=Test Authority", "-days", "2")
+        whose = ("-subj", "/CN=Test Authority", "-days", "2", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+        self._openssl("req", "-x509", *self._key("ca"), "-out", "ca.pem", *whose)
 
     def issue(self, name: str, *, alternative: str = "DNS:localhost,IP:127.0.0.1") -> tuple[Path, Path]:
         """Returns the files of a certificate with this common name and of its key, made anew each time."""
         self._openssl("req", *self._key(name), "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        (self._folder / "extensions").write_text(f"subjectAltName={alternative}\n", encoding="utf-8")
+        # Python 3.13 takes no certificates without what RFC 5280, section 4.2.1, asks for
+        extensions = f"subjectAltName={alternative}\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n"
+        (self._folder / "extensions").write_text(extensions, encoding="utf-8")
         signing = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "extensions")
         self._openssl("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", *signing)
         return self._folder / f"{name}.pem", self._folder / f"{name}.key"
