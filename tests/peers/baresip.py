@@ -29,11 +29,12 @@ async def call(uri: str, audio: Path, *, ca: Path, certificate: tuple[Path, Path
         folder = Path(name)
         own = folder / "own.pem"
         own.write_text("".join(path.read_text() for path in reversed(certificate)))
-        modules = "".join(f"module {module}.so\n" for module in ("g711", "aufile", "srtp", "uuid"))
+        # what it hears goes to aubridge, which drops it: baresip 1.1 crashes when it is to write it to a file
+        modules = "".join(f"module {module}.so\n" for module in ("g711", "aufile", "aubridge", "srtp", "uuid"))
         (folder / "config").write_text(
             f"sip_listen 127.0.0.1:0\nsip_certificate {own}\nsip_cafile {ca}\nnet_interface 127.0.0.1\n"
             f"module_path {MODULES}\n{modules}module_app account.so\nmodule_app menu.so\n"
-            f"audio_source aufile,{audio}\naudio_player aufile,{folder}/heard.wav\naudio_alert aufile,none\n"
+            f"audio_source aufile,{audio}\naudio_player aubridge,heard\naudio_alert aufile,none\n"
             "ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n"
         )
         (folder / "accounts").write_text("<sip:baresip@127.0.0.1;transport=tls>;regint=0;mediaenc=srtp-mand\n")
