@@ -135,4 +135,7 @@ def test_pending_events_are_found_by_an_index(path):
         " WHERE endpoint = ? AND state = 0 AND number > ? ORDER BY number",
         ("a", time.time()),
     ).fetchall()
-    assert [step[3] for step in plan] == ["SEARCH deliveries USING INDEX deliveries_pending (endpoint=? AND number>?)"]
+    (step,) = plan
+    # newer SQLite knows that this index covers the query
+    using = step[3].replace("COVERING ", "")
+    assert using == "SEARCH deliveries USING INDEX deliveries_pending (endpoint=? AND number>?)"
