@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.sip.build import installed
-from gateway.sip.messages import Ended, Established, Incoming, Media
+from gateway.sip.events import Ended, Established, Incoming, Media
 from tests.peers import sipp
 from tests.peers.claims import Claim
 from tests.peers.gateway import free_port
