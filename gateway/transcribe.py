@@ -31,6 +31,7 @@ class _Words:
 
     def __init__(self) -> None:
         self.texts: dict[int, str] = {}
+        self.trouble = ""
         self.failure = ""
         self.done = asyncio.Event()
 
@@ -48,10 +49,13 @@ class _Words:
     def leg_session(self, _leg: Leg, _engine: str, _cause: SessionCause) -> None: ...
 
     def leg_degraded(self, _leg: Leg, failure: Failure, *, retrying: bool) -> None:
-        if not retrying:
-            self.failure = f"{failure.code}: {failure.text}"
+        if retrying:
+            self.trouble = f"{failure.code}: {failure.text}; "
+        else:
+            self.failure = f"{self.trouble}{failure.code}: {failure.text}"
 
-    def leg_recovered(self, _leg: Leg, _lost: int) -> None: ...
+    def leg_recovered(self, _leg: Leg, _lost: int) -> None:
+        self.trouble = ""
 
     def leg_lag(self, _samples: int | None) -> None: ...
 
