@@ -202,13 +202,14 @@ def endpoint() -> Callable[..., Endpoint]:
 
 
 @pytest.fixture
-async def deliverer(tmp_path: Path, recorder: Recorder) -> AsyncIterator[Callable[..., Awaitable[Deliverer]]]:
+async def deliverer_of(tmp_path: Path, recorder: Recorder) -> AsyncIterator[Callable[..., Awaitable[Deliverer]]]:
+    """Starts a deliverer with outlets of any kind, given as ``Delivery`` has them."""
     started: list[Deliverer] = []
 
-    async def start(*endpoints: Endpoint, outbox: Outbox | None = None, path: Path | None = None, **settings):
+    async def start(*, outbox: Outbox | None = None, path: Path | None = None, **settings) -> Deliverer:
         path = path or tmp_path / "outbox.db"
-        delivery = Delivery(database=path, endpoints=list(endpoints), **settings)
-        made = Deliverer(outbox or Outbox(path, probe_seconds=0.05, busy_seconds=0.05), delivery, recorder)
+        outbox = outbox or Outbox(path, probe_seconds=0.05, busy_seconds=0.05)
+        made = Deliverer(outbox, Delivery(database=path, **settings), recorder)
         await made.start()
         started.append(made)
         return made
@@ -219,17 +220,6 @@ async def deliverer(tmp_path: Path, recorder: Recorder) -> AsyncIterator[Callabl
 
 
 @pytest.fixture
-async def deliverer_of(tmp_path: Path, recorder: Recorder) -> AsyncIterator[Callable[..., Awaitable[Deliverer]]]:
-    """Starts a deliverer with outlets of any kind, given as ``Delivery`` has them."""
-    started: list[Deliverer] = []
-
-    async def start(**settings) -> Deliverer:
-        path = tmp_path / "outbox.db"
-        made = Deliverer(Outbox(path, probe_seconds=0.05), Delivery(database=path, **settings), recorder)
-        await made.start()
-        started.append(made)
-        return made
-
-    yield start
-    for one in started:
-        await one.stop()
+def deliverer(deliverer_of) -> Callable[..., Awaitable[Deliverer]]:
+    """Starts a deliverer with webhook endpoints."""
+    return lambda *endpoints, **settings: deliverer_of(endpoints=list(endpoints), **settings)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
-import socket
 from pathlib import Path
 
 import pytest
 
 from gateway import events
 from tests.integration.test_asterisk import recogniser
-from tests.integration.test_sensitive import CARD, OPEN, SECRET, Phone
+from tests.integration.test_sensitive import CARD
 from tests.peers.asterisk import Asterisk
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess, Received
 from tests.peers.palatine_server import PalatineServer
-from tests.peers.sip_peer import SipPeer, sdp
+from tests.peers.phone import OPEN, SECRET, Phone
 
 CODES = '[calls]\npause_code = "*9"\nresume_code = "*8"\n'
 RELAY = "application/dtmf-relay"
@@ -28,10 +26,7 @@ def keys_of(call: Received) -> str:
 class InfoPhone(Phone):
     """Presses its keys by INFO, and by RTP too where it is told so."""
 
-    def __init__(self, peer: SipPeer, target: tuple[str, int], media: socket.socket) -> None:
-        super().__init__(target, media)
-        self.peer = peer
-        self.both = False
+    both = False
 
     async def press(self, keys: str) -> None:
         for key in keys:
@@ -50,16 +45,9 @@ async def test_a_card_number_after_an_info_is_nowhere(tmp_path: Path, claim: Cla
     async with (
         PalatineServer() as server,
         GatewayProcess(tmp_path, asr=recogniser(server), settings=CODES) as gateway,
+        InfoPhone(gateway.sip_port) as phone,
     ):
-        peer = SipPeer(gateway.sip_port)
-        media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        media.bind(("127.0.0.1", 0))
-        line = f"m=audio {media.getsockname()[1]} RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"
-        answer = await peer.invite(sdp(line))
         await gateway.until(lambda calls: bool(calls) and "call.started" in calls[0].types)
-        found = re.search(r"m=audio (\d+)", answer.body)
-        assert found is not None
-        phone = InfoPhone(peer, ("127.0.0.1", int(found[1])), media)
         phone.both = "RTP" in way
         await phone.say(OPEN, 25)
         await phone.press("5")
@@ -81,10 +69,8 @@ async def test_a_card_number_after_an_info_is_nowhere(tmp_path: Path, claim: Cla
         await phone.say(OPEN, 50)
         await phone.press("6")
         await phone.say(OPEN, 10)
-        await peer.bye()
+        await phone.peer.bye()
         (call,) = await gateway.completed()
-        peer.close()
-        media.close()
     (session,) = server.sessions
     heard = bytes(session.audio)
     claim(f"sensitive input, {way}: bytes of it at the recogniser", heard.count(SECRET), SECRET not in heard)

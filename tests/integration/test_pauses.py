@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import socket
 from pathlib import Path
 
 import pytest
 
 from gateway import events
-from tests.integration.test_sensitive import OPEN, Phone
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess
 from tests.peers.palatine_server import PalatineServer, word
-from tests.peers.sip_peer import SipPeer, sdp
+from tests.peers.phone import OPEN, Phone
 
 JUMP = 590 * 8000  # samples by which the sender's timestamps go on over its pause
 FILL = 2 * 8000  # of ``media.pause_fill_ms``
@@ -26,23 +23,13 @@ async def test_a_pause_of_ten_minutes(tmp_path: Path, claim: Claim, idle: str) -
     async with PalatineServer() as server:
         asr = '[asr]\nengine = "palatine"\nidle_close_seconds = 1.0\n[asr.palatine]\n'
         asr += f'url = "{server.url}"\nidle = "{idle}"\n'
-        async with GatewayProcess(tmp_path, asr=asr) as gateway:
-            peer = SipPeer(gateway.sip_port)
-            media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            media.bind(("127.0.0.1", 0))
-            port = media.getsockname()[1]
-            answer = await peer.invite(sdp(f"m=audio {port} RTP/AVP 8\r\n"))
-            found = re.search(r"m=audio (\d+)", answer.body)
-            assert found is not None
-            phone = Phone(("127.0.0.1", int(found[1])), media)
+        async with GatewayProcess(tmp_path, asr=asr) as gateway, Phone(gateway.sip_port) as phone:
             await phone.say(OPEN, 50)
             await asyncio.sleep(3)
             phone.at += JUMP
             await phone.say(OPEN, 50)
-            await peer.bye()
+            await phone.peer.bye()
             (done,) = await gateway.completed()
-            peer.close()
-            media.close()
     assert done.completed is not None
     (leg,) = done.completed.legs
     heard = b"".join(bytes(session.audio) for session in server.sessions)

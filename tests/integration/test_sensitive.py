@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
-import socket
-import struct
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,47 +12,10 @@ from gateway import events
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess, Received
 from tests.peers.palatine_server import PalatineServer, word
-from tests.peers.sip_peer import SipPeer, sdp
+from tests.peers.phone import OPEN, SECRET, Phone
 
-OPEN, SECRET = 0x11, 0x66
 CARD = "4111"
 TOKEN = "the-operators-token-of-this-test"
-
-
-class Phone:
-    """Sends audio and keys in real time on one RTP stream."""
-
-    def __init__(self, target: tuple[str, int], media: socket.socket) -> None:
-        self.target, self.media = target, media
-        self.begun = time.monotonic()
-        self.seq = self.at = 0
-
-    async def say(self, value: int, packets: int) -> None:
-        for _ in range(packets):
-            if self.steady:
-                self.at = max(self.at, int((time.monotonic() - self.begun) * 50) * 160)
-            self._send(8, self.at, bytes([value]) * 160)
-            self.at += 160
-            await asyncio.sleep(0.02)
-
-    async def press(self, keys: str) -> None:
-        for key in keys:
-            code = "0123456789*#".index(key)
-            begun = self.at
-            for packet in range(1, 7):
-                last = packet > 4
-                self._send(101, begun, struct.pack("!BBH", code, 0x80 * last | 10, min(packet, 4) * 160))
-                self.at += 160 if packet < 5 else 0
-                await asyncio.sleep(0.02)
-            await self.say(SECRET if self.secret else OPEN, 3)
-
-    secret = False
-    steady = False  # whether its timestamps go on while the test waits or the machine is busy, as those of a device do
-
-    def _send(self, payload_type: int, timestamp: int, payload: bytes) -> None:
-        head = struct.pack("!BBHII", 0x80, payload_type, self.seq & 0xFFFF, timestamp, 7)
-        self.media.sendto(head + payload, self.target)
-        self.seq += 1
 
 
 class Watched(GatewayProcess):
@@ -94,15 +52,10 @@ async def test_a_card_number_is_nowhere(tmp_path: Path, claim: Claim, way: str) 
     settings += '[[web.tokens]]\nname = "desk"\nrole = "operate"\ntoken = "' + TOKEN + '"\n'
     async with PalatineServer() as server:
         asr = f'[asr]\nengine = "palatine"\n[asr.palatine]\nurl = "{server.url}"\n'
-        async with Watched(tmp_path, asr=asr, settings=settings) as gateway:
-            peer = SipPeer(gateway.sip_port)
-            media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            media.bind(("127.0.0.1", 0))
-            port = media.getsockname()[1]
-            answer = await peer.invite(sdp(f"m=audio {port} RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"))
-            found = re.search(r"m=audio (\d+)", answer.body)
-            assert found is not None
-            phone = Phone(("127.0.0.1", int(found[1])), media)
+        async with (
+            Watched(tmp_path, asr=asr, settings=settings) as gateway,
+            Phone(gateway.sip_port) as phone,
+        ):
             phone.steady = True
             await phone.say(OPEN, 50)
             await phone.press("5" if way == "API" else "5*9")
@@ -123,11 +76,9 @@ async def test_a_card_number_is_nowhere(tmp_path: Path, claim: Claim, way: str) 
             await phone.say(OPEN, 50)
             await phone.press("6")
             await phone.say(OPEN, 10)
-            await peer.bye()
+            await phone.peer.bye()
             (done,) = await gateway.completed()
             stored = gateway.stored
-            peer.close()
-            media.close()
     (session,) = server.sessions
     heard = bytes(session.audio)
     (recording,) = recordings.iterdir()
