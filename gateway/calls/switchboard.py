@@ -387,17 +387,11 @@ class Switchboard:
 
     def _leased(self, count: int) -> dict[int, Lease] | None:
         """Leases ports; None, and a line in the log, where there are not so many."""
-        leases: dict[int, Lease] = {}
         try:
-            for _ in range(count):
-                lease = self._ports.lease(time.monotonic())
-                leases[lease.port] = lease
-        except NoFreePortError as error:
+            return self._ports.lease_all(count, time.monotonic())
+        except (NoFreePortError, OSError) as error:
             log.error("no_port", text=str(error))
-            for lease in leases.values():
-                self._ports.release(lease, time.monotonic())
             return None
-        return leases
 
     def _silent(self, stream: Stream, now: float) -> bool:
         """Whether a stream that should send gets no RTP any more."""

@@ -99,6 +99,31 @@ class PortPool:
             "media.port_max"
         )
 
+    def lease_all(self, count: int, now: float) -> dict[int, Lease]:
+        """Binds so many pairs, or none.
+
+        Args:
+            count: How many.
+            now: As for ``lease``.
+
+        Returns:
+            The pairs, by port.
+
+        Raises:
+            NoFreePortError: There are not so many.
+            OSError: As ``lease``.
+        """
+        leases: dict[int, Lease] = {}
+        try:
+            for _ in range(count):
+                lease = self.lease(now)
+                leases[lease.port] = lease
+        except (NoFreePortError, OSError):
+            for lease in leases.values():
+                self.release(lease, now)
+            raise
+        return leases
+
     def release(self, lease: Lease, now: float) -> None:
         """Closes a pair's sockets and lets it rest. Nobody may read them any more.
 

@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+import errno
+import os
+import resource
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count, islice
 
 import pytest
 
@@ -79,3 +85,45 @@ def test_what_cannot_be_is_refused() -> None:
     ports.release(lease, 0)
     with pytest.raises(ValueError, match="port 21000 is not leased"):
         ports.release(lease, 0)
+
+
+def test_several_are_leased_or_none() -> None:
+    ports = pool()
+    assert list(ports.lease_all(2, 0)) == [FIRST, FIRST + 2]
+    with pytest.raises(NoFreePortError, match="3 leased, 0 resting"):
+        ports.lease_all(2, 0)
+    assert ports.leased == 2
+    assert list(ports.lease_all(1, 3)) == [FIRST + 4], "what was leased in vain rests and comes back"
+    assert ports.lease_all(0, 3) == {}
+
+
+def is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def descriptors_left(free: int) -> Iterator[None]:
+    """Lets this process open so many more descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = next(islice((number for number in count() if not is_open(number)), free, None))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("free", [0, 1, 2, 3])
+def test_without_descriptors_none_is_leased_and_none_is_lost(free: int) -> None:
+    ports = pool()
+    with descriptors_left(free), pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+        ports.lease_all(2, 0)
+    assert ports.leased == 0
+    leases = ports.lease_all(3, 3)
+    assert sorted(leases) == [FIRST, FIRST + 2, FIRST + 4]
+    for lease in leases.values():
+        ports.release(lease, 3)
