@@ -119,7 +119,9 @@ class LastHour:
         self._minutes: deque[tuple[int, dict[str, tuple[int, list[float]]]]] = deque(maxlen=MINUTES)
 
     def add(self, name: str, measured: Sequence[float], now: float) -> None:
-        """Takes values (seconds)."""
+        """Takes values (seconds), if there are any."""
+        if not measured:
+            return
         minute = int(now // 60)
         if not self._minutes or self._minutes[-1][0] != minute:
             self._minutes.append((minute, {}))

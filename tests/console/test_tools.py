@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 from gateway import events
+from tests.peers.gateway import GatewayProcess
+from tests.peers.palatine_server import PalatineServer
 from tests.web.desk import TOKENS, completed, site, words
 
 CALL = "01a200da-b142-7304-a95f-bc583c0be9a3"
@@ -44,6 +46,18 @@ async def test_calls_status_trace_and_tail(tmp_path: Path) -> None:
             running.tell(CALL, body)
         status, output, _ = await following
         assert (status, output.splitlines()) == (0, ["12:00:01 caller: hello there", "-- call.ended bye"])
+
+
+async def test_the_status_of_a_gateway_that_has_no_calls(tmp_path: Path) -> None:
+    async with PalatineServer() as server:
+        asr = f'[asr]\nengine = "palatine"\n[asr.palatine]\nurl = "{server.url}"\n'
+        async with GatewayProcess(tmp_path, asr=asr) as gateway:
+            status, output, errors = await tool("status", "--url", gateway.web, token="")
+            assert (status, errors) == (0, "")
+            assert "palatine" in output
+            assert "consumer" in output
+            status, output, errors = await tool("calls", "--url", gateway.web, token="")
+            assert (status, output, errors) == (0, "", "")
 
 
 async def test_a_refusal_says_what_to_do(tmp_path: Path) -> None:

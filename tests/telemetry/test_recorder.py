@@ -63,3 +63,5 @@ def test_the_last_hour_forgets_and_gives_quantiles() -> None:
     (minute,) = hour.shown(60.0)
     assert minute == {"minutes_ago": 1, "latency": {"x": {"count": 100, "p50": 51.0, "p95": 96.0}}}
     assert hour.shown(3600.0) == []
+    hour.add("x", [], now=3600.0)
+    assert hour.shown(3600.0) == [], "a minute in which nothing was measured is none"
