@@ -1,7 +1,8 @@
 #!/bin/bash
 # setup.sh run|test: makes .venv with what `make demo` or `make test` needs; does nothing where that stands already.
 # "run" needs no root, and takes the quick pjsua2 from PyPI where none is there. "test" also installs Debian packages,
-# and says so first; it takes the pjsua2 for work (deploy/pjsip/), built once on a machine, in about 4 minutes.
+# and says so first; it takes the pjsua2 for work (deploy/pjsip/), built once on a machine, in about 4 minutes. So does
+# "run" where PyPI has no pjsua2.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=$1
@@ -78,7 +79,8 @@ if [ "$what" = test ]; then
 elif [ -z "${SKIP_PJSUA2:-}" ] && ! .venv/bin/python -c 'import pjsua2' 2>/dev/null; then
     awk '/^[a-zA-Z]/ {own = /^pjsua2/} own' "$lock" >.venv/quick.txt
     .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r .venv/quick.txt
-    .venv/bin/python -c 'import pjsua2' 2>/dev/null || missing \
-        "PyPI has pjsua2 for Python 3.11 and 3.12 on x86_64 only, this is $(.venv/bin/python --version) on $(uname -m)" \
-        "build it with \`make pjsip\` (about 4 minutes; it names the Debian packages that it needs), or use PYTHON=python3.12"
+    if ! .venv/bin/python -c 'import pjsua2' 2>/dev/null; then
+        echo "PyPI has pjsua2 for Python 3.11 and 3.12 on x86_64 only; for $(.venv/bin/python --version) on $(uname -m) the one for work is built"
+        deploy/pjsip/build-pjsua2.sh .venv/bin/python
+    fi
 fi
