@@ -1,19 +1,21 @@
 """The Palatine client against a real server with the documented protocol."""
 
-import asyncio
+from __future__ import annotations
+
 import json
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request
 
 from gateway.asr.engine import End, EngineEvent, Failure, Partial, Ready
-from gateway.asr.fake.core import Core, Options
-from gateway.asr.fake.faults import FaultPlan, parse
-from gateway.asr.fake.server import FakeServer
 from gateway.asr.options import Palatine
 from gateway.asr.palatine import PalatineEngine, PalatineSession, address_of
-from tests.peers.palatine_server import PalatineServer, Session, refuse, spoken, until
+from tests.peers.recogniser import Recogniser, spoken
+from tests.peers.waiting import until
 
 TOKEN = "tok-Secret-1"
+CONFIG = {"type": "config", "sample_rate": 8000, "channels": 1, "format": "alaw", "model": "m", "language": "ru"}
 
 
 class Heard(list[EngineEvent]):
@@ -25,12 +27,12 @@ class Heard(list[EngineEvent]):
         return next((event for event in self if isinstance(event, Failure)), None)
 
 
-def engine(server: PalatineServer, **settings: object) -> PalatineEngine:
+def engine(server: Recogniser | Raw, **settings: object) -> PalatineEngine:
     values = {"url": server.url, "token": TOKEN, **settings}
     return PalatineEngine(Palatine.model_validate(values), connect_seconds=2)
 
 
-async def failure_of(server: PalatineServer, **settings: object) -> Failure:
+async def failure_of(server: Recogniser | Raw, **settings: object) -> Failure:
     heard = Heard()
     engine(server, **settings).open("alaw", heard)
     await until(lambda: heard.failure is not None)
@@ -38,10 +40,34 @@ async def failure_of(server: PalatineServer, **settings: object) -> Failure:
     return heard.failure
 
 
+class Raw:
+    """A server that says one thing to everybody, which may be wrong, and keeps the requests."""
+
+    def __init__(self, message: str) -> None:
+        self.requests: list[Request] = []
+        self.url = ""
+        self._message = message
+
+    async def __aenter__(self) -> Raw:
+        self._server = await serve(self._serve, "127.0.0.1", 0)
+        self.url = f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, socket: ServerConnection) -> None:
+        assert socket.request is not None
+        self.requests.append(socket.request)
+        await socket.send(self._message)
+        await socket.wait_closed()
+
+
 @pytest.mark.parametrize("codec", ["alaw", "mulaw"])
 async def test_a_session_sends_the_bytes_as_they_are_and_reads_on_to_final(codec: str) -> None:
-    audio = spoken([1, 2, 3])
-    async with PalatineServer() as server:
+    audio = spoken([1, 2, 3], codec=codec)
+    async with Recogniser() as server:
         heard = Heard()
         session = engine(server).open(codec, heard)
         await until(lambda: Ready() in heard)
@@ -51,53 +77,62 @@ async def test_a_session_sends_the_bytes_as_they_are_and_reads_on_to_final(codec
         await until(lambda: any(isinstance(event, End) for event in heard))
         (seen,) = server.sessions
     assert bytes(seen.audio) == audio
-    assert set(seen.messages) == {800}
-    assert seen.query == {
+    assert set(seen.sizes) == {800}
+    assert seen.details == {
         "model": "palatine_stream", "language": "ru", "sample_rate": "8000", "codec": codec, "channels": "1"
     }  # fmt: skip
     assert heard[-2:] == [Partial("w1 w2 w3", accumulates=True), End(0.9)]
 
 
 async def test_the_token_goes_in_the_header_unless_the_query_is_asked_for() -> None:
-    async with PalatineServer() as server:
+    async with Raw(json.dumps(CONFIG)) as server:
         for auth in ("header", "query"):
             heard = Heard()
             session = engine(server, auth=auth).open("alaw", heard)
             await until(lambda heard=heard: Ready() in heard)
             session.abort()
-        in_header, in_query = server.sessions
+        in_header, in_query = server.requests
     assert in_header.headers["Authorization"] == f"Bearer {TOKEN}"
-    assert "token" not in in_header.query
-    assert in_query.query["token"] == TOKEN
+    assert "token" not in in_header.path
+    assert f"&token={TOKEN}" in in_query.path
     assert "Authorization" not in in_query.headers
 
 
+async def test_a_server_that_wants_the_token_gets_it() -> None:
+    async with Recogniser(token=TOKEN) as server:
+        for auth in ("header", "query"):
+            heard = Heard()
+            session = engine(server, auth=auth).open("alaw", heard)
+            await until(lambda heard=heard: Ready() in heard)
+            session.abort()
+        assert (await failure_of(server, token="another")).code == "AUTH_ERROR"
+
+
 async def test_linear16_is_decoded_before_it_is_sent() -> None:
-    async with PalatineServer() as server:
+    async with Recogniser() as server:
         heard = Heard()
         session = engine(server, codec="linear16").open("alaw", heard)
         await until(lambda: Ready() in heard)
         session.send(b"\xd5\x55\x00")
         await until(lambda: bool(server.sessions[0].audio))
         (seen,) = server.sessions
-    assert seen.query["codec"] == "linear16"
+    assert seen.codec == "linear16"
     # ITU-T G.711: 0xD5 and 0x55 are the smallest steps, 0x00 is -5504
     assert bytes(seen.audio) == b"".join(value.to_bytes(2, "little", signed=True) for value in (8, -8, -5504))
 
 
 @pytest.mark.parametrize(
-    ("code", "close", "retryable"),
+    ("code", "retryable"),
     [
-        ("AUTH_ERROR", 4001, False),
-        ("ML_SERVICE_ERROR", 4002, True),
-        ("PROCESSING_ERROR", 4000, True),
-        ("INTERNAL_ERROR", 4000, True),
-        ("DECODE_ERROR", 4000, False),
+        ("AUTH_ERROR", False),
+        ("ML_SERVICE_ERROR", True),
+        ("PROCESSING_ERROR", True),
+        ("INTERNAL_ERROR", True),
+        ("DECODE_ERROR", False),
     ],
 )
-async def test_an_error_is_told_once_with_what_can_be_done(code: str, close: int, retryable: bool) -> None:
-    async with PalatineServer() as server:
-        server.on_open = lambda session: refuse(session, code, close)
+async def test_an_error_is_told_once_with_what_can_be_done(code: str, retryable: bool) -> None:
+    async with Recogniser(f"error={code}@start") as server:
         assert await failure_of(server) == Failure(code, f"told to: {code}", retryable)
 
 
@@ -107,30 +142,24 @@ async def test_an_error_is_told_once_with_what_can_be_done(code: str, close: int
      (1011, "CONNECTION_LOST", True)],
 )  # fmt: skip
 async def test_a_bare_close_code_is_understood(close: int, code: str, retryable: bool) -> None:
-    async with PalatineServer() as server:
-        server.on_open = lambda session: session.socket.close(close, "told to")
+    async with Recogniser(f"close={close}@start") as server:
         failure = await failure_of(server)
     assert (failure.code, failure.retryable) == (code, retryable)
 
 
 async def test_a_refused_codec_falls_back_to_linear16_once() -> None:
-    async def only_linear(session: Session) -> None:
-        if session.query["codec"] != "linear16":
-            await refuse(session, "UNSUPPORTED_CODEC", 4003)
-
-    async with PalatineServer() as server:
-        server.on_open = only_linear
+    async with Recogniser("error=UNSUPPORTED_CODEC@start") as server:
         palatine = engine(server)
         first, second = Heard(), Heard()
         palatine.open("mulaw", first)
         await until(lambda: first.failure is not None)
         palatine.open("mulaw", second)
         await until(lambda: Ready() in second)
-        server.on_open = lambda session: refuse(session, "UNSUPPORTED_CODEC", 4003)
+        server.fail("error=UNSUPPORTED_CODEC@start")
         third = Heard()
         palatine.open("mulaw", third)
         await until(lambda: third.failure is not None)
-    assert [session.query["codec"] for session in server.sessions] == ["mulaw", "linear16", "linear16"]
+    assert [session.codec for session in server.sessions] == ["mulaw", "linear16", "linear16"]
     assert first.failure is not None
     assert first.failure.retryable
     assert third.failure is not None
@@ -139,8 +168,7 @@ async def test_a_refused_codec_falls_back_to_linear16_once() -> None:
 
 @pytest.mark.parametrize("wrong", [{"sample_rate": 48000}, {"format": "linear16"}, {"channels": 2}])
 async def test_a_configuration_that_was_not_asked_for_is_an_error(wrong: dict[str, object]) -> None:
-    async with PalatineServer() as server:
-        server.config = wrong
+    async with Raw(json.dumps(CONFIG | wrong)) as server:
         failure = await failure_of(server)
     assert failure.code == "WRONG_CONFIG"
     assert not failure.retryable
@@ -148,12 +176,8 @@ async def test_a_configuration_that_was_not_asked_for_is_an_error(wrong: dict[st
 
 
 async def test_a_server_that_is_not_there_or_says_nothing_is_a_failure_in_time() -> None:
-    async def silent(_session: Session) -> None:
-        await asyncio.sleep(5)
-
-    async with PalatineServer() as server:
+    async with Recogniser("stall@start") as server:
         settings = Palatine.model_validate({"url": server.url})
-        server.on_open = silent
         heard = Heard()
         PalatineEngine(settings, connect_seconds=0.2).open("alaw", heard)
         await until(lambda: heard.failure is not None, 2)
@@ -168,11 +192,7 @@ async def test_a_server_that_is_not_there_or_says_nothing_is_a_failure_in_time()
 
 @pytest.mark.parametrize("message", ["no json", "[1]", json.dumps({"type": "partial"}), json.dumps({"type": 1})])
 async def test_a_broken_message_costs_one_session_at_most(message: str) -> None:
-    async def broken(session: Session) -> None:
-        await session.socket.send(message)
-
-    async with PalatineServer() as server:
-        server.on_open = broken
+    async with Raw(message) as server:
         heard = Heard()
         engine(server).open("alaw", heard)
         await until(lambda: bool(heard))
@@ -180,7 +200,7 @@ async def test_a_broken_message_costs_one_session_at_most(message: str) -> None:
 
 
 async def test_an_empty_chunk_never_reaches_the_wire() -> None:
-    async with PalatineServer() as server:
+    async with Recogniser() as server:
         heard = Heard()
         session = engine(server).open("alaw", heard)
         with pytest.raises(ValueError, match="empty message"):
@@ -197,14 +217,8 @@ def test_a_url_keeps_its_own_parameters() -> None:
 
 
 async def test_a_refusal_says_how_long_to_wait() -> None:
-    server = FakeServer(Core(Options(plan=FaultPlan([parse("refuse=429@start")]), retry_after=7)))
-    heard: list[EngineEvent] = []
-    engine = PalatineEngine(Palatine(url=await server.serve("palatine")), connect_seconds=2)
-    engine.open("alaw", heard.append)
-    await until(lambda: bool(heard))
-    await server.stop()
-    (failure,) = heard
-    assert isinstance(failure, Failure)
+    async with Recogniser("refuse=429@start", retry_after=7) as server:
+        failure = await failure_of(server)
     assert (failure.retryable, failure.quota, failure.retry_after) == (True, True, 7.0)
 
 

@@ -12,13 +12,14 @@ from gateway.asr.gate import FAILURES_TO_OPEN, Breaker
 from gateway.asr.options import Palatine
 from gateway.asr.palatine import PalatineEngine
 from gateway.asr.probe import Prober
-from tests.peers.palatine_server import PalatineServer, Session, refuse, until
+from tests.peers.recogniser import Recogniser
+from tests.peers.waiting import until
 
 
 class Trial:
     """An engine at a server, its breaker open, and a clock that a test can move on."""
 
-    def __init__(self, server: PalatineServer) -> None:
+    def __init__(self, server: Recogniser) -> None:
         self.server = server
         self.engine = PalatineEngine(Palatine(url=server.url), connect_seconds=5.0)
         self.later = 0.0
@@ -40,7 +41,7 @@ class Trial:
 
 @pytest.fixture
 async def trial() -> AsyncIterator[Trial]:
-    async with PalatineServer() as server:
+    async with Recogniser() as server:
         made = Trial(server)
         yield made
         made.prober.close()
@@ -51,33 +52,24 @@ async def test_one_that_works_again_is_found_by_one_session_without_audio(trial:
     assert trial.engine.gate.state is Breaker.OPEN, "not before the breaker lets anybody"
     await trial.tried(Breaker.CLOSED)
     (session,) = trial.server.sessions
-    await session.socket.wait_closed()
+    await until(lambda: trial.server.ended == [session])
     assert not session.audio
     trial.prober.look()
     assert len(trial.server.sessions) == 1, "what works is not tried"
 
 
 async def test_one_that_refuses_stays_unusable_with_its_reason(trial: Trial) -> None:
-    async def wrong_token(session: Session) -> None:
-        await refuse(session, "AUTH_ERROR", 1008)
-
-    trial.server.on_open = wrong_token
+    trial.server.fail("error=AUTH_ERROR@start")
     await trial.tried(Breaker.OPEN)
     assert trial.engine.gate.verdict is not None
     assert trial.engine.gate.verdict[0] == "AUTH_ERROR"
 
 
 async def test_one_that_says_nothing_has_failed(trial: Trial) -> None:
-    silent = asyncio.Event()
-
-    async def say_nothing(session: Session) -> None:
-        silent.set()
-        await session.socket.wait_closed()
-
-    trial.server.on_open = say_nothing
+    trial.server.fail("stall@start")
     trial.later += 60
     trial.prober.look()
-    await silent.wait()
+    await until(lambda: len(trial.server.sessions) == 1)
     trial.later += probe.LONGEST + 1
     trial.prober.look()
     assert trial.engine.gate.state is Breaker.OPEN

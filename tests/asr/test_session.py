@@ -10,7 +10,8 @@ from gateway.asr.palatine import PalatineEngine
 from gateway.asr.replay import Piece
 from gateway.asr.session import LegRecognition, State, Summary
 from gateway.asr.settings import Asr
-from tests.peers.palatine_server import PalatineServer, Session, refuse, spoken, until
+from tests.peers.recogniser import Recogniser, spoken
+from tests.peers.waiting import until
 
 WORDS = list(range(1, 21))
 CHUNK = 800
@@ -62,7 +63,7 @@ class Observer:
 class Run:
     """One leg's audio, fed from a point on."""
 
-    def __init__(self, server: PalatineServer, audio: bytes, **settings: object) -> None:
+    def __init__(self, server: Recogniser, audio: bytes, **settings: object) -> None:
         values = {"retry_first_seconds": 0.02, "retry_max_seconds": 0.05, "finish_seconds": 5, **settings}
         self.observer = Observer()
         self.audio = audio
@@ -91,7 +92,7 @@ def text(words: list[int]) -> str:
 
 async def test_audio_that_came_before_the_session_was_open_is_sent_first() -> None:
     audio = spoken(WORDS[:5])
-    async with PalatineServer() as server:
+    async with Recogniser() as server:
         run = Run(server, audio)
         run.feed()
         summary = await run.finished()
@@ -103,24 +104,19 @@ async def test_audio_that_came_before_the_session_was_open_is_sent_first() -> No
 
 async def test_live_audio_is_written_at_once_as_it_came() -> None:
     audio = spoken(WORDS[:2])
-    async with PalatineServer() as server:
+    async with Recogniser() as server:
         run = Run(server, audio)
         await until(lambda: run.leg.state is State.OPEN)
         run.feed()
         assert run.observer.written == len(audio) // CHUNK, "no task and no timer lies between"
         await run.finished()
-        assert set(server.sessions[0].messages) == {CHUNK}
+        assert set(server.sessions[0].sizes) == {CHUNK}
 
 
 async def test_a_lost_session_is_replaced_and_hears_what_was_not_settled() -> None:
     audio = spoken(WORDS)
 
-    async def die_once(session: Session) -> None:
-        if len(server.sessions) == 1 and len(session.audio) >= 24_000:
-            await session.socket.close(1011)
-
-    async with PalatineServer() as server:
-        server.on_audio = die_once
+    async with Recogniser("close=1011@24000b") as server:
         run = Run(server, audio)
         await until(lambda: run.leg.state is State.OPEN)
         run.feed(12_000)
@@ -140,15 +136,11 @@ async def test_a_lost_session_is_replaced_and_hears_what_was_not_settled() -> No
 async def test_what_does_not_fit_into_the_buffer_is_reported_to_the_sample() -> None:
     audio = spoken(WORDS)  # 6 s
 
-    async def refuse_at_first(session: Session) -> None:
-        if not run.fed:
-            await refuse(session, "ML_SERVICE_ERROR", 4002)
-
-    async with PalatineServer() as server:
-        server.on_open = refuse_at_first
+    async with Recogniser("error=ML_SERVICE_ERROR@start*0") as server:
         run = Run(server, audio, replay_seconds=2.1)
         await until(lambda: bool(run.observer.degraded))
         run.feed()
+        server.fail()
         summary = await run.finished()
     assert run.observer.texts == [text(WORDS[-7:])], "what was kept holds seven whole words"
     assert summary.unrecognised == len(audio) - 7 * 2400
@@ -158,8 +150,7 @@ async def test_what_does_not_fit_into_the_buffer_is_reported_to_the_sample() -> 
 
 
 async def test_a_wrong_token_is_tried_once_and_everything_is_reported() -> None:
-    async with PalatineServer() as server:
-        server.on_open = lambda session: refuse(session, "AUTH_ERROR", 4001)
+    async with Recogniser("error=AUTH_ERROR@start*0") as server:
         run = Run(server, spoken(WORDS[:4]))
         run.feed(4800)
         await until(lambda: bool(run.observer.degraded))
@@ -174,12 +165,8 @@ async def test_a_wrong_token_is_tried_once_and_everything_is_reported() -> None:
 
 
 async def test_the_hang_up_waits_for_the_last_words_and_no_longer_than_it_may() -> None:
-    async def never_answer(_session: Session) -> None:
-        await asyncio.sleep(3)
-
-    async with PalatineServer() as server:
+    async with Recogniser("stall@1b*0") as server:
         run = Run(server, spoken(WORDS[:2]), finish_seconds=0.3)
-        server.on_audio = never_answer
         await until(lambda: run.leg.state is State.OPEN)
         run.feed()
         summary = await run.finished()
@@ -191,12 +178,7 @@ async def test_the_hang_up_waits_for_the_last_words_and_no_longer_than_it_may() 
 async def test_a_session_lost_while_its_last_words_are_awaited_is_replaced() -> None:
     audio = spoken(WORDS[:6])
 
-    async def die_at_the_end(session: Session) -> None:
-        if len(server.sessions) == 1 and len(session.audio) == len(audio):
-            await session.socket.close(1011)
-
-    async with PalatineServer() as server:
-        server.on_audio = die_at_the_end
+    async with Recogniser("close=1011@end") as server:
         run = Run(server, audio)
         await until(lambda: run.leg.state is State.OPEN)
         run.feed()
@@ -208,8 +190,7 @@ async def test_a_session_lost_while_its_last_words_are_awaited_is_replaced() -> 
 @pytest.mark.parametrize("offset", [0.0, -0.5])
 async def test_the_engines_own_count_is_reported_as_it_is(offset: float) -> None:
     audio = spoken(WORDS[:3])
-    async with PalatineServer() as server:
-        server.duration_offset = offset
+    async with Recogniser(duration_offset=offset) as server:
         run = Run(server, audio)
         run.feed()
         summary = await run.finished()

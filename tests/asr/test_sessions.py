@@ -19,7 +19,7 @@ from gateway.config import Settings
 from gateway.transcripts.utterances import Change
 from tests.asr.drive import engine_at, fake
 from tests.peers.line import Line, Spoken, script
-from tests.peers.palatine_server import until
+from tests.peers.waiting import until
 
 CHUNK_MS = 300
 SAMPLES = 2400  # of a chunk, and from the beginning of a word to that of the next

@@ -22,7 +22,7 @@ from gateway.console import doctor
 from gateway.console.doctor import Finding
 from tests.peers.certificates import Authority
 from tests.peers.gateway import SECRET, free_port
-from tests.peers.palatine_server import PalatineServer, Session, refuse
+from tests.peers.recogniser import Recogniser
 
 
 def settings(folder: Path, **more: Any) -> Settings:
@@ -164,24 +164,18 @@ def test_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with PalatineServer() as server:
+    async with Recogniser() as server:
         palatine = {"engine": "palatine", "palatine": {"url": server.url, "token": "a-token-that-is-wrong"}}
         known = settings(tmp_path, asr=palatine)
         assert await remote(known) == [Finding("good", "engine palatine: takes a session")]
 
-        async def wrong(session: Session) -> None:
-            await refuse(session, "AUTH_ERROR", 1008)
-
-        server.on_open = wrong
+        server.fail("error=AUTH_ERROR@start")
         (refused,) = await remote(known)
         assert (refused.verdict, refused.remedy) == ("fault", "check its address and its token")
         assert refused.what.startswith("engine palatine: AUTH_ERROR")
         assert "a-token-that-is-wrong" not in refused.what
 
-        async def silent(session: Session) -> None:
-            await session.socket.wait_closed()
-
-        server.on_open = silent
+        server.fail("stall@start")
         monkeypatch.setattr(doctor, "PATIENCE", 0.3)
         (mute,) = await remote(known)
         assert mute == Finding("fault", "engine palatine: no answer within 0.3 s", "check its address and the firewall")

@@ -8,18 +8,19 @@ from gateway import events
 from tests.peers.asterisk import Asterisk
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess
-from tests.peers.palatine_server import PalatineServer, until
+from tests.peers.recogniser import Recogniser
 from tests.peers.sip_peer import SipPeer, sdp
 from tests.peers.tones import share
+from tests.peers.waiting import until
 
 
-def recogniser(server: PalatineServer) -> str:
+def recogniser(server: Recogniser) -> str:
     return f'[asr]\nengine = "palatine"\n[asr.palatine]\nurl = "{server.url}"\nlanguage = "en"\ntoken = "t"\n'
 
 
 async def test_the_trunk_calls_us_and_qualifies(tmp_path: Path, claim: Claim) -> None:
     async with (
-        PalatineServer() as server,
+        Recogniser() as server,
         GatewayProcess(tmp_path, asr=recogniser(server)) as gateway,
         Asterisk(gateway.sip) as pbx,
     ):
@@ -41,7 +42,7 @@ async def test_the_trunk_calls_us_and_qualifies(tmp_path: Path, claim: Claim) ->
 
 async def test_a_fork_of_both_legs(tmp_path: Path, claim: Claim) -> None:
     async with (
-        PalatineServer() as server,
+        Recogniser() as server,
         GatewayProcess(tmp_path, asr=recogniser(server), settings='[calls]\nheaders = ["X-Caller"]\n') as gateway,
         Asterisk(gateway.sip) as pbx,
     ):
@@ -72,7 +73,7 @@ async def test_a_fork_of_both_legs(tmp_path: Path, claim: Claim) -> None:
 
 async def test_hold_and_resume(tmp_path: Path, claim: Claim) -> None:
     async with (
-        PalatineServer() as server,
+        Recogniser() as server,
         GatewayProcess(tmp_path, asr=recogniser(server)) as gateway,
         Asterisk(gateway.sip) as pbx,
     ):

@@ -9,8 +9,9 @@ from tests.integration.test_asterisk import recogniser
 from tests.peers.asterisk import Asterisk
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess
-from tests.peers.palatine_server import PalatineServer, until
+from tests.peers.recogniser import Recogniser
 from tests.peers.sip_peer import SipPeer, sdp
+from tests.peers.waiting import until
 
 UUI = "56a390f3d2b7310023a2;encoding=hex;purpose=isdn-uui"
 HEADERS = (
@@ -25,7 +26,7 @@ NUMBERS = ("74951234567", "74957654321", "79161112233")
 async def called(tmp_path: Path, settings: str) -> tuple[GatewayProcess, SipPeer, str]:
     """Places a call with all that; returns the gateway, whose calls hold the events, the peer and our tag."""
     async with (
-        PalatineServer() as server,
+        Recogniser() as server,
         GatewayProcess(tmp_path, asr=recogniser(server), settings=f"[calls]\n{settings}") as gateway,
     ):
         peer = SipPeer(gateway.sip_port, user="4999")
@@ -75,7 +76,7 @@ async def test_masked_numbers_are_nowhere(tmp_path: Path, claim: Claim) -> None:
 
 async def test_call_data_of_an_asterisk(tmp_path: Path, claim: Claim) -> None:
     async with (
-        PalatineServer() as server,
+        Recogniser() as server,
         GatewayProcess(tmp_path, asr=recogniser(server), settings='[calls]\nheaders = ["X-Queue"]\n') as gateway,
         Asterisk(gateway.sip) as pbx,
     ):

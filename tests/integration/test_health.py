@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess
-from tests.peers.palatine_server import PalatineServer
+from tests.peers.recogniser import Recogniser
 from tests.peers.sip_peer import SipPeer, sdp
 
 
@@ -40,8 +40,7 @@ async def until(gateway: GatewayProcess, *reasons: str, seconds: float = 60) -> 
 
 
 async def test_it_is_not_ready_while_it_is_full_lacks_an_engine_or_drains(tmp_path: Path, claim: Claim) -> None:
-    server = PalatineServer()
-    async with server:
+    async with Recogniser() as server:
         asr = f'[asr]\nengine = "palatine"\nretry_max_seconds = 0.3\n[asr.palatine]\nurl = "{server.url}"\n'
         drain = "[calls]\ndrain_seconds = 5.0\n"
         async with GatewayProcess(tmp_path, asr=asr, max_calls=1, settings=drain) as gateway:
@@ -49,13 +48,13 @@ async def test_it_is_not_ready_while_it_is_full_lacks_an_engine_or_drains(tmp_pa
             peer = SipPeer(gateway.sip_port)
             assert (await peer.invite(sdp())).code == 200
             full = (await until(gateway, "full"))[0]
-            await server.__aexit__()  # the recogniser goes, and the leg's new sessions fail
+            await server.stop()  # the recogniser goes, and the leg's new sessions fail
             await until(gateway, "full", "no_engine")
             assert (await peer.bye()).code == 200
             lacking = (await until(gateway, "no_engine"))[0]
             await asyncio.sleep(3)
             assert (await asked(gateway))[1]["reasons"] == ["no_engine"], "it stays so as long as none works"
-            await server.__aenter__()
+            await server.start()
             ready = (await until(gateway))[0]  # without any call
             other = SipPeer(gateway.sip_port)
             assert (await other.invite(sdp())).code == 200

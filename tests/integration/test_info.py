@@ -12,8 +12,8 @@ from tests.integration.test_sensitive import CARD
 from tests.peers.asterisk import Asterisk
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess, Received
-from tests.peers.palatine_server import PalatineServer
 from tests.peers.phone import OPEN, SECRET, Phone
+from tests.peers.recogniser import Recogniser, frame, traces
 
 CODES = '[calls]\npause_code = "*9"\nresume_code = "*8"\n'
 RELAY = "application/dtmf-relay"
@@ -43,7 +43,7 @@ class InfoPhone(Phone):
 @pytest.mark.parametrize("way", ["codes by INFO", "codes by INFO and by RTP", "Record: off and on"])
 async def test_a_card_number_after_an_info_is_nowhere(tmp_path: Path, claim: Claim, way: str) -> None:
     async with (
-        PalatineServer() as server,
+        Recogniser() as server,
         GatewayProcess(tmp_path, asr=recogniser(server), settings=CODES) as gateway,
         InfoPhone(gateway.sip_port) as phone,
     ):
@@ -73,10 +73,11 @@ async def test_a_card_number_after_an_info_is_nowhere(tmp_path: Path, claim: Cla
         (call,) = await gateway.completed()
     (session,) = server.sessions
     heard = bytes(session.audio)
-    claim(f"sensitive input, {way}: bytes of it at the recogniser", heard.count(SECRET), SECRET not in heard)
+    there = traces(SECRET, heard)
+    claim(f"sensitive input, {way}: moments of it at the recogniser", there, there == 0)
     expected = "56" if "Record" in way else "5*96"
     claim(f"sensitive input, {way}: keys that were published", keys_of(call), keys_of(call) == expected)
-    assert heard.count(OPEN) >= 60 * 160
+    assert heard.count(frame(OPEN)) >= 60
     assert CARD not in (tmp_path / "log").read_text()
     changes = [update.change for update in call.of(events.CallUpdated)]
     assert (changes.count("withheld"), changes.count("released")) == (1, 1)
@@ -87,7 +88,7 @@ async def test_a_card_number_after_an_info_is_nowhere(tmp_path: Path, claim: Cla
 
 async def test_the_keys_of_an_asterisk_that_sends_them_by_info(tmp_path: Path, claim: Claim) -> None:
     async with (
-        PalatineServer() as server,
+        Recogniser() as server,
         GatewayProcess(tmp_path, asr=recogniser(server)) as gateway,
         Asterisk(gateway.sip, trunk="dtmf_mode = info\n") as pbx,
     ):

@@ -12,7 +12,7 @@ import pytest
 
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess
-from tests.peers.palatine_server import PalatineServer
+from tests.peers.recogniser import Recogniser
 from tests.peers.sip_peer import SipPeer, sdp
 
 SAID, INJECTED = 0x11, 0x66
@@ -40,7 +40,7 @@ class Rtp:
 @pytest.mark.parametrize("learn_seconds", [10, 0])
 async def test_nothing_of_it_reaches_a_recogniser(tmp_path: Path, claim: Claim, learn_seconds: int) -> None:
     """With NAT learning the attack begins after the first packet of the peer, without it before."""
-    async with PalatineServer() as server:
+    async with Recogniser() as server:
         asr = f'[asr]\nengine = "palatine"\n[asr.palatine]\nurl = "{server.url}"\n'
         media = f"[media]\nlearn_seconds = {learn_seconds}\n"
         async with GatewayProcess(tmp_path, asr=asr, settings=media) as gateway:

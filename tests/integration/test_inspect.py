@@ -13,7 +13,7 @@ import dpkt
 from tests.media.packets import rtp
 from tests.peers.capture_rtp import frame
 from tests.peers.claims import Claim
-from tests.peers.palatine_server import PalatineServer, spoken, word
+from tests.peers.recogniser import Recogniser, spoken, word
 from tests.peers.speech import TWO_CITIES
 from tests.peers.words import normalise
 
@@ -37,7 +37,7 @@ def packets(payload_type: int, said: Sequence[list[int]]) -> list[tuple[int, byt
     """RTP with the milliseconds at which it is sent: words, a pause in which nothing is sent, words."""
     made, timestamp = [], 0
     for values in said:
-        audio = spoken(values, gap_ms=60, silence=0xD5 if payload_type == 8 else 0xFF)
+        audio = spoken(values, gap_ms=60, codec="alaw" if payload_type == 8 else "mulaw")
         for at in range(0, len(audio), 160):
             packet = rtp(len(made), timestamp, audio[at : at + 160], payload_type=payload_type, ssrc=payload_type)
             made.append((timestamp // 8, packet))
@@ -63,7 +63,7 @@ def capture(path: Path) -> None:
 async def test_both_directions_of_a_call_word_for_word(tmp_path: Path, claim: Claim) -> None:
     path, config = tmp_path / "call.pcap", tmp_path / "gateway.toml"
     capture(path)
-    async with PalatineServer() as server:
+    async with Recogniser() as server:
         config.write_text(f'[asr]\nengine = "palatine"\n[asr.palatine]\nurl = "{server.url}"\n')
         status, output, errors = await inspect(str(path), "--transcribe", "--config", str(config), "--json")
     assert status == 0, errors
@@ -71,9 +71,9 @@ async def test_both_directions_of_a_call_word_for_word(tmp_path: Path, claim: Cl
     heard = [shown[f"{address}:{port}"]["text"] for address, port in (CALLER, AGENT)]
     said = [" ".join(map(word, [*before, *after])) for before, after in SAID.values()]
     claim("inspect --transcribe: words of both directions of a call", heard, heard == said)
-    by_codec = {session.query["codec"]: bytes(session.audio) for session in server.sessions}
+    by_codec = {session.codec: bytes(session.audio) for session in server.sessions}
     for payload_type, codec, silence in ((8, "alaw", b"\xd5"), (0, "mulaw", b"\xff")):
-        before, after = (spoken(values, gap_ms=60, silence=silence[0]) for values in SAID[payload_type])
+        before, after = (spoken(values, gap_ms=60, codec=codec) for values in SAID[payload_type])
         assert by_codec[codec] == before + silence * PAUSE + after, "the engine gets what was captured"
 
 

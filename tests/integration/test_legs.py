@@ -10,7 +10,7 @@ from tests.integration.test_asterisk import recogniser
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess, Received
 from tests.peers.legs import legs
-from tests.peers.palatine_server import PalatineServer, word
+from tests.peers.recogniser import Recogniser, word
 
 CALLER, AGENT = [17, 18, 19, 20], [49, 50, 51, 52]
 KEPT = '[calls]\nheaders = ["X-Call-Id"]\n'
@@ -32,7 +32,7 @@ def keys(call: Received) -> set[str]:
 
 
 async def test_the_second_leg_first_and_one_seconds_late(tmp_path: Path, claim: Claim) -> None:
-    async with PalatineServer() as server, GatewayProcess(tmp_path, asr=recogniser(server)) as gateway:
+    async with Recogniser() as server, GatewayProcess(tmp_path, asr=recogniser(server)) as gateway:
         first = asyncio.create_task(legs(tmp_path, gateway.sip, "agent", AGENT * 4, key="late"))
         (call,) = await gateway.until(lambda calls: bool(calls) and bool(calls[0].of(events.TranscriptPartial)))
         await asyncio.sleep(2)
@@ -49,7 +49,7 @@ async def test_the_second_leg_first_and_one_seconds_late(tmp_path: Path, claim: 
 
 
 async def test_a_lone_leg_is_a_call(tmp_path: Path, claim: Claim) -> None:
-    async with PalatineServer() as server, GatewayProcess(tmp_path, asr=recogniser(server)) as gateway:
+    async with Recogniser() as server, GatewayProcess(tmp_path, asr=recogniser(server)) as gateway:
         await legs(tmp_path, gateway.sip, "caller", CALLER, key="lone")
         (call,) = await gateway.completed()
     assert call.completed is not None
@@ -60,7 +60,7 @@ async def test_a_lone_leg_is_a_call(tmp_path: Path, claim: Claim) -> None:
 async def test_a_leg_within_the_linger_time_joins_and_one_after_it_does_not(tmp_path: Path, claim: Claim) -> None:
     settings = KEPT + "linger_seconds = 5.0\n"
     async with (
-        PalatineServer() as server,
+        Recogniser() as server,
         GatewayProcess(tmp_path, asr=recogniser(server), settings=settings) as gateway,
     ):
         await legs(tmp_path, gateway.sip, "caller", CALLER, key="again")
@@ -81,7 +81,7 @@ async def test_a_leg_within_the_linger_time_joins_and_one_after_it_does_not(tmp_
 
 async def test_calls_whose_legs_race(tmp_path: Path, claim: Claim) -> None:
     async with (
-        PalatineServer() as server,
+        Recogniser() as server,
         GatewayProcess(tmp_path, asr=recogniser(server), max_calls=2 * MANY) as gateway,
     ):
         both = {"caller": CALLER, "agent": AGENT}

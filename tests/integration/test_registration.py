@@ -8,12 +8,13 @@ from tests.integration.test_asterisk import recogniser
 from tests.peers.asterisk import PASSWORD, Asterisk
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess
-from tests.peers.palatine_server import PalatineServer, until
+from tests.peers.recogniser import Recogniser
 from tests.peers.tones import share
+from tests.peers.waiting import until
 
 
 async def test_the_gateway_registers_by_digest_and_takes_the_extension_s_calls(tmp_path: Path, claim: Claim) -> None:
-    async with PalatineServer() as server, Asterisk("127.0.0.1:9") as pbx:
+    async with Recogniser() as server, Asterisk("127.0.0.1:9") as pbx:
         registration = f"""
 [[sip.registrations]]
 name = "office"

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.integration.test_asterisk import recogniser
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess
-from tests.peers.palatine_server import PalatineServer
+from tests.peers.recogniser import Recogniser
 from tests.peers.sip_peer import SipPeer, sdp
 
 NTP = 0xE8F1_2345_8000_0000
@@ -82,7 +82,7 @@ async def reported(gateway: GatewayProcess, *, mux: bool) -> tuple[int, int, int
 
 
 async def test_rtcp_goes_where_the_offer_says(tmp_path: Path, claim: Claim) -> None:
-    async with PalatineServer() as server, GatewayProcess(tmp_path, asr=recogniser(server)) as gateway:
+    async with Recogniser() as server, GatewayProcess(tmp_path, asr=recogniser(server)) as gateway:
         muxed, named = await asyncio.gather(reported(gateway, mux=True), reported(gateway, mux=False))
     holds = muxed == (0, MIDDLE, 0)
     claim("rtcp-mux: report from our RTP port, our own heard there, strays on the other port", muxed[::2], holds)

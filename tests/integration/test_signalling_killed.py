@@ -13,7 +13,7 @@ from gateway import events
 from tests.integration.test_asterisk import recogniser
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess
-from tests.peers.palatine_server import PalatineServer
+from tests.peers.recogniser import Recogniser
 from tests.peers.sip_peer import SipPeer, sdp
 from tests.peers.talkers import call_all, close_all, hang_up_all, talk_all, talkers
 
@@ -57,7 +57,7 @@ async def run(folder: Path, calls: int, words: int, *, kill_after: float | None)
     folder.mkdir()  # noqa: ASYNC240 (one folder, before anything runs)
     outcome = Outcome()
     async with (
-        PalatineServer() as server,
+        Recogniser() as server,
         GatewayProcess(folder, asr=recogniser(server), settings=SETTINGS, max_calls=calls + 10) as gateway,
     ):
         callers = talkers(gateway.sip_port, calls, words=words)

@@ -15,7 +15,7 @@ from tests.integration.test_asterisk import recogniser
 from tests.peers import sipp
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess, Received, free_port
-from tests.peers.palatine_server import PalatineServer, spoken
+from tests.peers.recogniser import Recogniser, spoken
 from tests.peers.recording import BOUNDARY, CONTENT, REQUIRE, Line, body, metadata, offer
 from tests.peers.rtp_sender import RtpSender
 from tests.peers.sip_peer import Response, SipPeer
@@ -55,7 +55,7 @@ def scenario(folder: Path, sbc: str, *, long: bool) -> Path:
 
 
 async def test_the_metadata_of_three_sbcs_from_sipp(tmp_path: Path, claim: Claim) -> None:
-    async with PalatineServer() as server, GatewayProcess(tmp_path, asr=recogniser(server), settings=ROLES) as gateway:
+    async with Recogniser() as server, GatewayProcess(tmp_path, asr=recogniser(server), settings=ROLES) as gateway:
         for count, sbc in enumerate(SPEAKERS, 1):
             done = await sipp.run(scenario(tmp_path, sbc, long=False), gateway.sip, port=free_port(), hold_ms=300)
             assert done.passed, done.errors + done.messages
@@ -68,7 +68,7 @@ async def test_an_invite_of_30_kb_over_tcp(tmp_path: Path, claim: Claim) -> None
     port = free_port(socket.SOCK_STREAM)
     listen = [f"tcp:127.0.0.1:{port}"]
     async with (
-        PalatineServer() as server,
+        Recogniser() as server,
         GatewayProcess(tmp_path, asr=recogniser(server), settings=ROLES, listen=listen) as gateway,
     ):
         path = scenario(tmp_path, "cisco", long=True)
@@ -93,7 +93,7 @@ async def test_each_speaker_has_a_leg(tmp_path: Path, labels: tuple[str, str], c
         '<participantstreamassoc participant_id="c"><send>s3</send></participantstreamassoc></recording>'
     )
     renamed = added.replace('aor="sip:3003@x"/>', 'aor="sip:3003@x"><name>Clara</name></nameID>')
-    async with PalatineServer() as server, GatewayProcess(tmp_path, asr=recogniser(server), settings=ROLES) as gateway:
+    async with Recogniser() as server, GatewayProcess(tmp_path, asr=recogniser(server), settings=ROLES) as gateway:
         peer = SipPeer(gateway.sip_port)
         senders: list[RtpSender] = []
         try:
@@ -104,12 +104,14 @@ async def test_each_speaker_has_a_leg(tmp_path: Path, labels: tuple[str, str], c
             three = [*lines, Line(4020, third, payload_type=0)]
             answered = await peer.invite(body(three, added, version=2), content=CONTENT)
             senders.append(RtpSender(ports(answered)[2], ssrc=3, payload_type=0))
-            await asyncio.gather(senders[0].play(spoken([19])), senders[2].play(spoken([49], word_ms=600)))
+            await asyncio.gather(
+                senders[0].play(spoken([19])), senders[2].play(spoken([49], word_ms=600, codec="mulaw"))
+            )
             # the first is paused, the second taken out, the third has a name now
             later = [Line(4000, first, "inactive"), Line(0, second), three[2]]
             answered = await peer.invite(body(later, renamed, version=3), content=CONTENT)
             assert answered.code == 200
-            await senders[2].play(spoken([50], word_ms=600))
+            await senders[2].play(spoken([50], word_ms=600, codec="mulaw"))
             assert (await peer.bye()).code == 200
         finally:
             peer.close()
@@ -138,7 +140,7 @@ async def test_encrypted_streams_have_a_key_each(tmp_path: Path, claim: Claim) -
     lines = [Line(4000 + 10 * index, str(index), key=bytes([index + 1] * 30)) for index in range(3)]
     values = [[17, 18], [33, 34], [49, 50]]
     async with (
-        PalatineServer() as server,
+        Recogniser() as server,
         GatewayProcess(tmp_path, asr=recogniser(server), peer='srtp = "required"\n') as gateway,
     ):
         peer = SipPeer(gateway.sip_port)
@@ -174,7 +176,7 @@ async def test_encrypted_streams_have_a_key_each(tmp_path: Path, claim: Claim) -
 
 async def test_an_sbc_without_siprec_s_marks(tmp_path: Path) -> None:
     """Two labelled streams and nothing else: no Require, no metadata, one body."""
-    async with PalatineServer() as server, GatewayProcess(tmp_path, asr=recogniser(server)) as gateway:
+    async with Recogniser() as server, GatewayProcess(tmp_path, asr=recogniser(server)) as gateway:
         peer = SipPeer(gateway.sip_port)
         answered = await peer.invite(offer([Line(4000, "in"), Line(4010, "out")]))
         assert len(ports(answered)) == 2

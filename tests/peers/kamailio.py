@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.peers.gateway import free_port
-from tests.peers.palatine_server import until
 from tests.peers.sip_peer import SipPeer
+from tests.peers.waiting import until
 
 HERE = Path(__file__).parent
 SHIPPED = HERE.parent.parent / "deploy/pbx/kamailio"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.peers import sipp
 from tests.peers.gateway import free_port
-from tests.peers.palatine_server import spoken
+from tests.peers.recogniser import spoken
 from tests.peers.sipp_steps import get, sdp, send, write
 
 REST_MS = 400

@@ -9,9 +9,10 @@ import struct
 import time
 from types import TracebackType
 
+from tests.peers.recogniser import frame
 from tests.peers.sip_peer import SipPeer, sdp
 
-# What is said, as words of ``palatine_server``.
+# What is said, as words of ``recogniser``.
 OPEN, SECRET = 0x11, 0x66
 
 
@@ -49,11 +50,11 @@ class Phone:
         self.peer.close()
 
     async def say(self, value: int, packets: int) -> None:
-        """Sends so many packets of 20 ms that hold one value."""
+        """Sends so many packets of 20 ms of a word."""
         for _ in range(packets):
             if self.steady:
                 self.at = max(self.at, int((time.monotonic() - self._begun) * 50) * 160)
-            self._send(8, self.at, bytes([value]) * 160)
+            self._send(8, self.at, frame(value))
             self.at += 160
             await asyncio.sleep(0.02)
 

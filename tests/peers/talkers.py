@@ -1,4 +1,4 @@
-"""Many callers at once, each with words of its own in its RTP (``palatine_server`` reads them back)."""
+"""Many callers at once, each with words of its own in its RTP (``recogniser`` reads them back)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import struct
 import time
 from dataclasses import dataclass
 
-from tests.peers.palatine_server import SILENCE, spoken, word
+from gateway.asr.fake.words import PAIRS
+from tests.peers.recogniser import spoken, word
 from tests.peers.sip_peer import SipPeer, sdp
 
 FRAME = 160  # bytes in 20 ms
@@ -41,10 +42,9 @@ class Talker:
 def talkers(port: int, count: int, *, words: int, address: str = "127.0.0.1") -> list[Talker]:
     """Returns callers who say ``words`` words each, all different, at 400 ms a word."""
     chance = random.Random(7)
-    sayable = sorted(set(range(256)) - SILENCE)
     made = []
     for _ in range(count):
-        values = chance.sample(sayable, words)
+        values = chance.sample(range(len(PAIRS)), words)
         rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         rtp.bind((address, 0))
         rtp.setblocking(False)

@@ -20,7 +20,7 @@ from gateway.telemetry.settings import Homer
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess, call, free_port
 from tests.peers.hep import collector, decode, split
-from tests.peers.palatine_server import PalatineServer
+from tests.peers.recogniser import Recogniser
 from tests.peers.sip_peer import SipPeer, sdp
 
 KEY = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"
@@ -108,7 +108,7 @@ async def test_a_queue_that_is_full_drops_the_newest_and_counts(monkeypatch: pyt
 
 @pytest.mark.skipif(installed().name != "work", reason="the quick build has no SRTP")
 async def test_a_call_is_exported_without_its_secrets(tmp_path: Path, claim: Claim) -> None:
-    async with PalatineServer() as server, collector() as there:
+    async with Recogniser() as server, collector() as there:
         asr = f'[asr]\nengine = "palatine"\n[asr.palatine]\nurl = "{server.url}"\n'
         export = f'[telemetry.homer]\naddress = "udp:127.0.0.1:{there.port}"\n'
         async with GatewayProcess(tmp_path, asr=asr, settings=export, peer='srtp = "optional"') as gateway:
@@ -145,7 +145,7 @@ async def test_a_call_is_exported_without_its_secrets(tmp_path: Path, claim: Cla
 
 
 async def test_rtcp_of_a_call_is_exported(tmp_path: Path) -> None:
-    async with PalatineServer() as server, collector() as there:
+    async with Recogniser() as server, collector() as there:
         asr = f'[asr]\nengine = "palatine"\n[asr.palatine]\nurl = "{server.url}"\n'
         export = f'[telemetry.homer]\naddress = "udp:127.0.0.1:{there.port}"\nexport = ["rtcp"]\n'
         async with GatewayProcess(tmp_path, asr=asr, settings=export) as gateway:

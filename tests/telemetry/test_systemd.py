@@ -20,7 +20,7 @@ from gateway import config
 from gateway.app import Gateway
 from gateway.telemetry.systemd import Notifier
 from tests.peers.gateway import GatewayProcess, free_port
-from tests.peers.palatine_server import PalatineServer
+from tests.peers.recogniser import Recogniser
 
 UNIT = Path(__file__).parents[2] / "deploy" / "asr-gateway.service"
 SECOND = 1_000_000_000
@@ -116,7 +116,7 @@ async def test_a_gateway_tells_its_whole_life(
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     monkeypatch.setenv("WATCHDOG_USEC", "2000000")
-    async with PalatineServer() as server:
+    async with Recogniser() as server:
         asr = f'[asr]\nengine = "palatine"\n[asr.palatine]\nurl = "{server.url}"\n'
         async with GatewayProcess(tmp_path, asr=asr) as gateway:
             place = await manager.until("READY=1")

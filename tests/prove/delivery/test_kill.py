@@ -13,7 +13,7 @@ from gateway import events
 from gateway.delivery.consumer import Answer
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess
-from tests.peers.palatine_server import PalatineServer, spoken
+from tests.peers.recogniser import Recogniser, spoken
 from tests.prove.delivery.load import asr, calling, scenario
 
 KILLS = int(os.environ.get("KILLS", "200"))
@@ -47,7 +47,7 @@ async def test_kill_9_at_random_moments(tmp_path: Path, claim: Claim) -> None:
     path = scenario(tmp_path, spoken(WORDS, word_ms=200, gap_ms=500), tail_ms=200)
     stored: dict[tuple[str, int], str] = {}
     kills = 0
-    async with PalatineServer() as server:
+    async with Recogniser() as server:
         gateway = GatewayProcess(
             tmp_path, asr=asr(server.port), answer=answer, max_calls=50, retry_seconds=str([0.1] * 60)
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from tests.integration.test_prompts import GAP, speak
 from tests.peers import sipp
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess, Received, free_port
-from tests.peers.palatine_server import PalatineServer, Session, spoken, word
 from tests.peers.prompts import Prompt, load
+from tests.peers.recogniser import KeptSession, Recogniser, spoken, word
 from tests.prove.delivery.load import asr, scenario
 from tests.prove.delivery.truth import speech
 
@@ -29,23 +29,21 @@ CALLS = 100
 LAST_WORDS = [11, 22, 33, 44]
 
 
-class Hearer(PalatineServer):
-    """Shows a new word for every 300 ms of sound that it hears, after each block of 300 ms, as Palatine does."""
+class Hearer(KeptSession):
+    """Hears a new word in every 300 ms of sound, whatever is said, after each block of 300 ms, as Palatine does."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._heard: dict[int, tuple[int, int]] = {}
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._done = self._loud = 0
 
-    async def _partial(self, session: Session, upto: int) -> None:
-        done, loud = self._heard.get(id(session), (0, 0))
-        upto = upto // 160 * 160
-        codec = "mulaw" if session.query.get("codec") == "mulaw" else "alaw"
-        pcm = g711.to_linear16(codec, bytes(session.audio[done:upto]))
+    @property
+    def text(self) -> str:
+        upto = len(self.audio) // 160 * 160
+        pcm = g711.to_linear16(self.codec, bytes(self.audio[self._done : upto]))
         frames = np.frombuffer(pcm, "<i2").astype(np.float64).reshape(-1, 160)
-        loud += int((np.sqrt((frames**2).mean(axis=1)) > LOUD).sum()) if len(frames) else 0
-        self._heard[id(session)] = (max(done, upto), loud)
-        text = " ".join(f"word{number}" for number in range(loud // FRAMES_A_WORD))
-        await session.socket.send(json.dumps({"type": "partial", "chunk_text": "", "full_text": text}))
+        self._loud += int((np.sqrt((frames**2).mean(axis=1)) > LOUD).sum()) if len(frames) else 0
+        self._done = upto
+        return " ".join(f"word{number}" for number in range(self._loud // FRAMES_A_WORD))
 
 
 def truth(prompts: list[Prompt]) -> list[list[tuple[float, float]]]:
@@ -84,7 +82,7 @@ async def test_boundaries_of_the_prompts(tmp_path: Path, claim: Claim) -> None:
     for language in ("en", "ru"):
         prompts = [prompt for prompt in load(language) if len(prompt.pcm()) >= SPOKEN_PCM * 1000]
         lots |= {f"{language}{line}": prompts[line::LINES] for line in range(LINES)}
-    async with Hearer() as server:
+    async with Recogniser(made=Hearer) as server:
         settings = asr(server.port).replace("pause_ms = 300", f"pause_ms = {PAUSE_MS}")
         async with GatewayProcess(tmp_path, asr=settings, max_calls=2 * LINES) as gateway:
             await asyncio.gather(
@@ -112,7 +110,7 @@ async def test_boundaries_of_the_prompts(tmp_path: Path, claim: Claim) -> None:
 
 
 async def test_the_last_words_of_a_hundred_calls(tmp_path: Path, claim: Claim) -> None:
-    async with PalatineServer() as server, GatewayProcess(tmp_path, asr=asr(server.port), max_calls=40) as gateway:
+    async with Recogniser() as server, GatewayProcess(tmp_path, asr=asr(server.port), max_calls=40) as gateway:
         runs = []
         for tail in TAILS_MS:
             folder = tmp_path / f"tail{tail}"

@@ -10,7 +10,7 @@ from tests.integration.test_asterisk import recogniser
 from tests.peers.claims import Claim
 from tests.peers.fuzz import Fuzzer
 from tests.peers.gateway import GatewayProcess
-from tests.peers.palatine_server import PalatineServer, spoken
+from tests.peers.recogniser import Recogniser, spoken
 from tests.peers.rtp_sender import RtpSender
 from tests.peers.sip_peer import SipPeer, sdp
 from tests.peers.torture import MESSAGES
@@ -57,7 +57,7 @@ async def torture(folder: Path, claim: Claim, count: int) -> None:
     """Sends RFC 4475's messages and so many mutated ones while a call is up, and calls once more."""
     done = asyncio.Event()
     async with (
-        PalatineServer() as server,
+        Recogniser() as server,
         GatewayProcess(folder, asr=recogniser(server), settings=SETTINGS, max_calls=400, networks=NETWORKS) as gateway,
     ):
         calling = asyncio.create_task(good_call(gateway, "meanwhile", done))

@@ -17,9 +17,10 @@ from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess, Received, free_port
 from tests.peers.kamailio import Kamailio
 from tests.peers.legs import legs
-from tests.peers.palatine_server import PalatineServer, spoken, until, word
+from tests.peers.recogniser import Recogniser, spoken, word
 from tests.peers.rtp_sender import RtpSender
 from tests.peers.sip_peer import Response, SipPeer, sdp
+from tests.peers.waiting import until
 
 CALLS = 8
 WORDS = {"caller": [17, 18, 33, 34], "agent": [49, 50, 51, 52]}
@@ -48,7 +49,7 @@ class Routed(SipPeer):
 async def two(folder: Path, *, pbxs: str = "127.0.0.0/8") -> AsyncIterator[tuple[list[GatewayProcess], Kamailio]]:
     """Runs two gateways, and Kamailio before them."""
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(PalatineServer())
+        server = await stack.enter_async_context(Recogniser())
         gateways = []
         for name in ("one", "two"):
             (folder / name).mkdir()

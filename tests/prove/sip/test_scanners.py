@@ -15,7 +15,7 @@ from tests.integration.test_asterisk import recogniser
 from tests.peers import load
 from tests.peers.claims import Claim
 from tests.peers.gateway import GatewayProcess, free_port
-from tests.peers.palatine_server import PalatineServer
+from tests.peers.recogniser import Recogniser
 from tests.peers.sip_peer import SipPeer, sdp
 from tests.peers.sipvicious import Finding, scan
 from tests.peers.talkers import call_all, close_all, hang_up_all, talk_all, talkers
@@ -82,7 +82,7 @@ async def test_scanners(tmp_path: Path, claim: Claim, stance: str) -> None:
     tried = [str(number) for number in range(1204, 1300)]  # the right one is the 31st
     passwords.write_text("\n".join(tried))
     async with (
-        PalatineServer() as server,
+        Recogniser() as server,
         GatewayProcess(
             tmp_path,
             asr=recogniser(server),
