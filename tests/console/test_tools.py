@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway import events
 from tests.peers.gateway import GatewayProcess
-from tests.peers.palatine_server import PalatineServer
+from tests.peers.recogniser import Recogniser
 from tests.web.desk import TOKENS, completed, site, words
 
 CALL = "01a200da-b142-7304-a95f-bc583c0be9a3"
@@ -49,7 +49,7 @@ async def test_calls_status_trace_and_tail(tmp_path: Path) -> None:
 
 
 async def test_the_status_of_a_gateway_that_has_no_calls(tmp_path: Path) -> None:
-    async with PalatineServer() as server:
+    async with Recogniser() as server:
         asr = f'[asr]\nengine = "palatine"\n[asr.palatine]\nurl = "{server.url}"\n'
         async with GatewayProcess(tmp_path, asr=asr) as gateway:
             status, output, errors = await tool("status", "--url", gateway.web, token="")
