@@ -59,7 +59,7 @@ prove-media: ## the claims of the media plane, as one table; about 15 minutes, o
 	HYPOTHESIS_PROFILE=explore .venv/bin/python -m pytest tests/prove/media tests/media tests/calls tests/integration/test_injection.py \
 		tests/integration/test_sensitive.py tests/integration/test_info.py tests/integration/test_pauses.py
 
-bench: ## the figures of the README
+bench: ## what a leg costs, and how late audio, events and answers are: on this machine, while nobody else uses it
 	@deploy/setup.sh test
 	.venv/bin/python tests/bench/receiver.py
 	.venv/bin/python tests/bench/asr.py

@@ -178,7 +178,8 @@ def _ports(settings: config.Settings, running: bool) -> Iterator[Finding]:
                 if running:
                     yield Finding("note", f"{name} {item}: {error.strerror}, by the gateway that runs")
                 else:
-                    yield Finding("fault", f"{name} {item}: {error.strerror}", f"stop what uses it, or change {name}")
+                    remedy = f"stop what uses it, or change {name}; where it is this gateway: --running"
+                    yield Finding("fault", f"{name} {item}: {error.strerror}", remedy)
                 continue
         yield Finding("good", f"{name} {item}: free")
 

@@ -92,7 +92,8 @@ def test_a_port_that_is_taken(tmp_path: Path, kind: socket.SocketKind, change: A
     with taken(kind) as port:
         found = local(settings(tmp_path, **change(port)), name)
         mine = local(settings(tmp_path, **change(port)), name, running=True)
-    assert (found.verdict, found.remedy) == ("fault", f"stop what uses it, or change {name}")
+    remedy = f"stop what uses it, or change {name}; where it is this gateway: --running"
+    assert (found.verdict, found.remedy) == ("fault", remedy)
     assert "Address already in use" in found.what
     assert mine.verdict == "note"
     assert local(settings(tmp_path, **change(port)), name).verdict == "good"
