@@ -212,3 +212,19 @@ async def test_a_session_is_closed_in_a_long_pause_and_another_opened_by_the_nex
     assert 600 * 8 <= ahead <= 600 * 8 + SAMPLES, "the pre-roll"
     assert talk.line.leg.summary is not None
     assert talk.line.leg.summary.skipped == len(spoken.audio) - closed - reopened
+
+
+async def test_a_session_to_which_nothing_comes_is_told_so_and_its_words_keep_their_places() -> None:
+    there = Recogniser("yandex-v3")
+    spoken = script([1, 2, 3, 4, None, 5, 6, 7])
+    talk = Talk([await there.engine(idle_seconds=1.01)], spoken)
+    await talk.speak(2.1)
+    await talk.until(lambda: there.sessions[0].announced >= 8000)
+    await talk.speak()
+    await there.server.stop()
+    talk.check()
+    assert talk.line.owner.sessions == [("yandex-v3", SessionCause.FIRST)]
+    (session,) = there.sessions
+    assert session.outcome == "completed"
+    assert session.samples == len(spoken.audio) + session.announced
+    assert session.text.split() == spoken.text
