@@ -8,7 +8,7 @@ ignore what it has, and goes behind what waits for its call.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -102,10 +102,12 @@ class Archive:
         busy_seconds: How long the gateway's own writing is waited for.
 
     Raises:
-        ArchiveError: There is no such file, or it is no outbox of this version.
+        ArchiveError: There is no such file, or it is no outbox of this version. Every method raises it where the file
+            cannot be read or written now.
     """
 
     def __init__(self, path: Path, busy_seconds: float = 5.0) -> None:
+        self._path = path
         if not path.exists():
             raise ArchiveError(f"{path}: no such file; the gateway makes it at its first start")
         try:
@@ -137,31 +139,24 @@ class Archive:
             "SELECT events.number, id, call, seq, type, endpoint, state, coalesce(attempts, 0), coalesce(due, 0)"  # noqa: S608 (only question marks are put in)
             f" FROM events LEFT JOIN deliveries USING (number) WHERE {where} ORDER BY events.number, endpoint LIMIT ?"
         )
-        for row in self._connection.execute(query, [*arguments, limit]):
+        for row in self._rows(query, [*arguments, limit]):
             number, event_id, call, seq, kind, endpoint, state, attempts, at = row
             yield Delivery(number, event_id, call, seq, kind, endpoint, _NAMES.get(state), attempts, at)
 
     def body(self, event_id: str) -> bytes | None:
         """Returns an event as consumers receive it; None when it is not, or no longer, stored."""
-        row = self._connection.execute("SELECT body FROM events WHERE id = ?", (event_id,)).fetchone()
+        row = next(self._rows("SELECT body FROM events WHERE id = ?", (event_id,)), None)
         return None if row is None else bytes(row[0])
 
     def call(self, call: str) -> list[Event]:
         """Returns the durable events of a call, by ``seq``."""
-        rows = self._connection.execute("SELECT body FROM events WHERE call = ? ORDER BY seq, number", (call,))
+        rows = self._rows("SELECT body FROM events WHERE call = ? ORDER BY seq, number", (call,))
         return [Event.from_wire(body) for (body,) in rows]
 
     def oldest(self) -> dict[str, float]:
-        """Returns by endpoint when the oldest event that waits for it was accepted (seconds since the epoch).
-
-        Raises:
-            ArchiveError: The file cannot be read now.
-        """
+        """Returns by endpoint when the oldest event that waits for it was accepted (seconds since the epoch)."""
         query = "SELECT endpoint, min(number) FROM deliveries WHERE state = 0 GROUP BY endpoint"
-        try:
-            return {endpoint: number / 1e6 for endpoint, number in self._connection.execute(query)}
-        except sqlite3.Error as error:
-            raise ArchiveError(f"what waits cannot be read: {error}") from error
+        return {endpoint: number / 1e6 for endpoint, number in self._rows(query)}
 
     def replay(self, selection: Selection, endpoint: str | None = None) -> int:
         """Asks for events to be sent again.
@@ -172,9 +167,6 @@ class Archive:
 
         Returns:
             How many deliveries were asked for.
-
-        Raises:
-            ArchiveError: The file cannot be written now.
         """
         where, arguments = selection.where()
         if endpoint is None:
@@ -189,3 +181,9 @@ class Archive:
             return self._connection.execute(query, [*([endpoint] if endpoint else []), *arguments]).rowcount
         except sqlite3.Error as error:
             raise ArchiveError(f"the request cannot be written: {error}; try again") from error
+
+    def _rows(self, query: str, arguments: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._connection.execute(query, arguments)
+        except sqlite3.Error as error:
+            raise ArchiveError(f"{self._path}: {error}") from error

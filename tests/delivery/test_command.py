@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import sqlite3
 import time
 from contextlib import closing
 
 import pytest
 
 from gateway import cli
-from gateway.delivery.archive import Archive, Selection
+from gateway.delivery.archive import Archive, ArchiveError, Selection
 from gateway.delivery.consumer import Answer
 from gateway.events import CallEnded, CallStarted, TranscriptCompleted
 
@@ -143,6 +144,23 @@ async def test_the_archive_says_since_when_the_oldest_event_waits(deliverer, con
         assert await deliver.flush(5) == 0
         await deliver._outbox.flush()
         assert archive.oldest() == {}
+
+
+@pytest.mark.usefixtures("delivered")
+async def test_a_file_that_is_damaged_is_named(path, tmp_path, capsys):
+    whole = sqlite3.connect(path)
+    whole.execute("VACUUM INTO ?", (str(damaged := tmp_path / "damaged.db"),))
+    whole.close()
+    size = damaged.stat().st_size
+    with damaged.open("r+b") as file:
+        file.seek(4096)  # the first page, which names the tables, is whole
+        file.write(bytes(size - 4096))
+    for arguments in (["list"], ["show", "an-id"], ["replay", "--dead"]):
+        status, _, error = run(capsys, *arguments, "--database", damaged)
+        assert status == 2
+        assert "malformed" in error
+    with closing(Archive(damaged)) as archive, pytest.raises(ArchiveError, match=r"damaged\.db: database disk image"):
+        archive.oldest()
 
 
 def test_without_a_file_or_a_choice_it_says_what_to_do(tmp_path, capsys):
