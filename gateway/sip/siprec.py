@@ -17,7 +17,8 @@ from gateway.sip.sdp import SdpError, Stream, parse
 
 LONGEST = 1 << 16
 """Characters of metadata; far more than any call needs."""
-MOST_PARTICIPANTS = 256
+MOST = 256
+"""Participants, streams or sessions that one recording may name."""
 
 
 class MetadataError(ValueError):
@@ -71,11 +72,11 @@ class Recording:
             What holds now.
 
         Raises:
-            MetadataError: The text cannot be read.
+            MetadataError: The text cannot be read, or all that was said is more than one session can hold.
         """
         new, partial = _read(text)
         if not partial:
-            return new
+            return new._bounded()
         participants = {**self.participants, **new.participants}
         for identity, participant in new.participants.items():
             known = self.participants.get(identity, Participant())
@@ -86,7 +87,12 @@ class Recording:
             labels={**self.labels, **new.labels},
             sends={**self.sends, **new.sends},
             sessions=tuple(dict.fromkeys(self.sessions + new.sessions)),
-        )
+        )._bounded()
+
+    def _bounded(self) -> Recording:
+        if max(len(self.participants), len(self.labels), len(self.sends), len(self.sessions)) > MOST:
+            raise MetadataError(f"more than {MOST} participants, streams or sessions")
+        return self
 
 
 def is_recording(request: Request) -> bool:
@@ -146,8 +152,6 @@ def _read(text: str) -> tuple[Recording, bool]:
         elif kind == "participantstreamassoc" and (identity := _id(element, "participant")):
             over = any(True for _ in _children(element, "disassociate-time"))
             sends[identity] = () if over else tuple(_text(child) for child in _children(element, "send"))
-    if len(participants) > MOST_PARTICIPANTS or len(labels) > MOST_PARTICIPANTS:
-        raise MetadataError(f"more than {MOST_PARTICIPANTS} participants or streams")
     return Recording(participants, labels, sends, tuple(dict.fromkeys(sessions))), mode == "partial"
 
 

@@ -99,6 +99,17 @@ def test_what_is_no_metadata(text: str, why: str) -> None:
         Recording().updated(text)
 
 
+@pytest.mark.parametrize("element", ["participant", "stream", "session", "participantstreamassoc"])
+def test_updates_do_not_add_up_without_end(element: str) -> None:
+    kind = "participant" if element == "participantstreamassoc" else element
+    known = Recording()
+    for number in range(256):
+        known = known.updated(rs(f'<{element} {kind}_id="{number}"/>'))
+    with pytest.raises(MetadataError, match="more than 256 participants, streams or sessions"):
+        known.updated(rs(f'<{element} {kind}_id="one more"/>'))
+    assert known.updated(rs(f'<{element} {kind}_id="0"/>')) == known
+
+
 PIECES = st.sampled_from(
     [
         '<session session_id="s"/>', '<stream stream_id="1"><label>96</label></stream>', '<stream id="2">', "</stream>",
