@@ -8,10 +8,10 @@ import pytest
 import structlog
 
 from gateway.sip.commands import Accept, Setup
-from gateway.sip.events import Incoming, Ready, StackLog
+from gateway.sip.events import Established, Incoming, Ready, StackLog
 from gateway.sip.link import SignallingLink
 from gateway.sip.messages import Message
-from tests.peers.sip_peer import SipPeer
+from tests.peers.sip_peer import SipPeer, sdp
 
 E = TypeVar("E", bound=Message)
 RTP_PORT = 20000
@@ -98,3 +98,15 @@ async def start() -> AsyncIterator[Start]:
         await signalling.link.stop()
         for peer in signalling.peers:
             peer.close()
+
+
+def peers(**fields: object) -> list[dict[str, object]]:
+    return [{"name": "pbx", "networks": ["127.0.0.0/8"], **fields}]
+
+
+async def up(gateway: Signalling, **options: str) -> SipPeer:
+    """Has a peer call; returns it once the dialog is confirmed."""
+    peer = gateway.peer()
+    assert (await peer.invite(sdp(), **options)).code == 200
+    await gateway.wait_for(Established, len(gateway.of(Established)) + 1)
+    return peer
