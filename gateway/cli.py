@@ -6,6 +6,7 @@ import argparse
 import gc
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -63,7 +64,14 @@ def main(argv: list[str] | None = None) -> int:
                 return 1
     args = parser.parse_args(arguments)
     if args.command in MODULES:
-        return int(importlib.import_module(MODULES[args.command][0]).run(args))
+        try:
+            status = int(importlib.import_module(MODULES[args.command][0]).run(args))
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # whoever reads what we print has seen enough, as `head` has; what is still buffered goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return status
     try:
         settings = config.load(args.config)
     except config.ConfigError as error:

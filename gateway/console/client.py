@@ -115,5 +115,3 @@ def guarded(act: Callable[[Client], int], args: argparse.Namespace) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        return 0

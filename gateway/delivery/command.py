@@ -77,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
                 return _replay(args)
             case _:
                 return _verify(args)
+    except BrokenPipeError:
+        raise  # no fault: nobody reads on
     except (ArchiveError, config.ConfigError, OSError, ValueError) as error:
         print(f"asr-gateway webhooks {args.what}: {error}", file=sys.stderr)
         return 2

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import sys
 import time
 from contextlib import closing
 
@@ -144,6 +145,19 @@ async def test_the_archive_says_since_when_the_oldest_event_waits(deliverer, con
         assert await deliver.flush(5) == 0
         await deliver._outbox.flush()
         assert archive.oldest() == {}
+
+
+@pytest.mark.usefixtures("delivered")
+@pytest.mark.parametrize("reader", ["true", "head -1"])
+async def test_a_reader_that_has_seen_enough_is_no_fault(path, reader):
+    command = f"{sys.executable} -m gateway.cli webhooks list --database {path} | {reader}; echo ${{PIPESTATUS[0]}}"
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert errors == b""
+    *_, status = output.split()
+    assert status == b"0"
 
 
 @pytest.mark.usefixtures("delivered")
