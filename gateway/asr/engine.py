@@ -154,6 +154,7 @@ class Limits:
         idle: What to do while nothing comes.
         idle_seconds: The engine ends a session that got nothing for so long.
         message_ms: Audio in one message, where enough is there.
+        silence_ms: Likewise while nobody speaks; not more than ``message_ms`` for no difference.
         replay_speed: How many times faster than real time audio may be sent again.
         block_ms: Of an engine whose text accumulates: audio after each of which it speaks up, whether it found words or
             not; None where it speaks up at other times.
@@ -165,6 +166,7 @@ class Limits:
     idle: Idle = Idle.KEEP
     idle_seconds: float | None = None
     message_ms: int = 100
+    silence_ms: int = 0
     replay_speed: float = 4.0
     block_ms: int | None = None
 

@@ -138,6 +138,8 @@ class Palatine(Section):
         codec: ``native`` sends the leg's G.711 as it is, ``linear16`` decodes it first.
         message_ms: Audio in one message. The service works in blocks of 300 ms: shorter messages bring no word sooner,
             and cost the gateway more.
+        silence_ms: Likewise while nobody speaks: nothing waits for it, and the first word ends such a message at once.
+            0 for no longer messages then.
         session_seconds: Audio in one session, where the server limits it; 0 where it does not.
         starts_per_second: Sessions started in a second at most.
         idle: ``keep`` leaves sessions open on hold and while nobody speaks; ``close`` ends them until somebody does.
@@ -150,6 +152,7 @@ class Palatine(Section):
     language: str = "ru"
     codec: Literal["native", "linear16"] = "native"
     message_ms: Annotated[int, Field(ge=20, le=1000, multiple_of=20)] = 300
+    silence_ms: Annotated[int, Field(ge=0, le=2000, multiple_of=20)] = 900
     session_seconds: Annotated[float, Field(ge=0)] = 0.0
     starts_per_second: Annotated[float, Field(gt=0)] = 100.0
     idle: Literal["keep", "close"] = "keep"

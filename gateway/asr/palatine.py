@@ -54,6 +54,7 @@ class PalatineEngine:
             idle=Idle(settings.idle),
             idle_seconds=IDLE_SECONDS if settings.idle == "close" else None,
             message_ms=settings.message_ms,
+            silence_ms=settings.silence_ms,
             block_ms=BLOCK_MS,
         )
         self._settings = settings

@@ -33,6 +33,10 @@ class Piece(NamedTuple):
         """One past its last sample."""
         return self.first + len(self.payload)
 
+    def before(self, sample: int) -> Piece:
+        """Returns the part up to a sample, which lies inside."""
+        return Piece(self.first, self.payload[: sample - self.first], self.arrived, self.speech)
+
     def after(self, sample: int) -> Piece:
         """Returns the part from a sample on, which lies inside."""
         return Piece(sample, self.payload[sample - self.first :], self.arrived, self.speech)
@@ -134,8 +138,7 @@ class ReplayBuffer:
         if index < len(self._pieces) and self._pieces[index].first < start:
             whole = self._pieces[index]
             self._pieces[index] = whole.after(start)
-            head = Piece(whole.first, whole.payload[: start - whole.first], whole.arrived, whole.speech)
-            self._pieces.insert(index, head)
+            self._pieces.insert(index, whole.before(start))
             index += 1
         self._unsent = index
         self.backlog = sum(len(self._pieces[at].payload) for at in range(index, len(self._pieces)))
@@ -153,6 +156,9 @@ class ReplayBuffer:
         """Drops the oldest unsent audio likewise, because nobody speaks in it: no word is missing."""
         while self.backlog > keep:
             piece = self._remove_unsent()
+            if (rest := keep - self.backlog) > 0:  # of a long piece the end stays
+                self._insert(piece.after(piece.end - rest))
+                piece = piece.before(piece.end - rest)
             self.skipped += self._news(piece)
 
     def lost(self) -> list[Stretch]:
@@ -181,6 +187,11 @@ class ReplayBuffer:
         self.held -= len(piece.payload)
         self.backlog -= len(piece.payload)
         return piece
+
+    def _insert(self, piece: Piece) -> None:
+        self._pieces.insert(self._unsent, piece)
+        self.held += len(piece.payload)
+        self.backlog += len(piece.payload)
 
     def _forget(self) -> None:
         while self._unsent and self._pieces[0].end <= self._settled:

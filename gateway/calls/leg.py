@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -24,6 +24,8 @@ from gateway.transcripts.utterances import Change, Update, UtteranceBuilder
 # A sender that is silent on the wire for so long has paused: its jitter is not that large (seconds).
 WIRE_SILENCE = 0.4
 SILENT = -127
+# After so much audio without speech nothing waits for more of it: what was said is final (samples).
+CALM = 12000
 # Stretches of speech that are remembered, to tell whether words lie where somebody spoke.
 SEGMENTS = 32
 
@@ -97,6 +99,8 @@ class Leg:
         stats: What the receiver counted, once the leg is disconnected.
         level: Loudest 20 ms of the newest chunk, dBov (0 the loudest, -127 silence).
         heard_at: When the newest packet of its chunks arrived, monotonic seconds; 0 before the first.
+        on_calm: Told how long chunks may be (samples) until a frame is louder than a level (-dBov); see
+            ``Receiver.calm``.
     """
 
     def __init__(
@@ -124,6 +128,9 @@ class Leg:
         self.level = SILENT
         self.stats: StreamStats | None = None
         self.heard_at = 0.0
+        self.on_calm: Callable[[int, int], None] | None = None
+        self._longest = engines[0].limits.silence_ms * SAMPLE_RATE // 1000
+        self._calm_from = CALM  # nobody speaks, and chunks may be longer
         self._spoken: deque[Segment] = deque(maxlen=SEGMENTS)
         self._engine_locates = False
         self._had_session = False
@@ -172,6 +179,10 @@ class Leg:
                 self._utterances.speech(segment)
                 self._spoken.append(segment)
             speaking = spoke or self._activity.speaking
+            if speaking:
+                self._calm_from = first + len(payload) + CALM
+            elif first >= self._calm_from and chunk.samples < self._longest:
+                self._calm()
             self._recognition.feed(Piece(first, payload, chunk.arrived_last, speaking))
         elif chunk.samples:
             self._activity.pause()
@@ -179,6 +190,11 @@ class Leg:
             self._activity.pause()
             self._recognition.finish()
         self._tell(self._utterances.tick(self.timeline.duration, self._last_chunk))
+
+    def _calm(self) -> None:
+        """Lets chunks be longer, and so the messages to the recogniser fewer, until somebody speaks."""
+        if self.on_calm is not None and self._recognition.state is State.OPEN and not self._utterances.open:
+            self.on_calm(self._longest, self._activity.threshold)
 
     def pressed(self, key: str, duration_ms: int) -> None:
         """Takes a key that signalling told of (SIP INFO): it ends about now.

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Protocol
 
@@ -251,6 +252,7 @@ class Switchboard:
         made = (stream.number, name, dialog.incoming.sip_call_id, codec, engines, self._settings, call)
         tape = self._tapes.of(call.id, begin=not call.legs)
         stream.leg = Leg(*made) if tape is None else TapedLeg(*made, tape=tape)
+        stream.leg.on_calm = partial(self._receiver.calm, stream.number)
         stream.since = time.monotonic()
         call.add(stream.leg, speaker, tags=(dialog.incoming.from_tag, dialog.to_tag))
         self._counters.leg_up()

@@ -5,6 +5,8 @@ cdef struct Clock:
     int64_t now          # samples so far: the clock
     uint8_t *buffer      # the chunk being built; the FRAME bytes before it are the end of the one before
     int chunk            # samples; chunks end at multiples of it
+    int calm             # nobody speaks: chunks may be so long, until somebody does; 0 for not
+    uint8_t calm_level   # -dBov; a frame that is louder ends that
     int length           # bytes in the buffer
     int span_count
     int codec            # of the bytes in the buffer
@@ -18,6 +20,7 @@ cdef struct Clock:
     uint8_t frame[FRAME]
     Queue *out
     int64_t leg
+    int room             # bytes of the buffer
     int conceal          # samples of loss that repeat-and-fade covers
     int quiet_limit      # samples of silence in one run that are streamed as bytes
     # what did not fit into the queue
@@ -29,10 +32,23 @@ cdef bint clock_init(Clock *clock, Queue *out, int64_t leg, const Limits *limits
     """Prepares a zeroed clock; false without memory."""
     clock.out, clock.leg = out, leg
     clock.chunk, clock.conceal, clock.quiet_limit = limits.chunk, limits.conceal, limits.pause_fill
-    clock.buffer = <uint8_t *>calloc(FRAME + clock.chunk, 1)
+    clock.room = clock.chunk
+    clock.buffer = <uint8_t *>calloc(FRAME + clock.room, 1)
     if clock.buffer == NULL:
         return False
     clock.buffer += FRAME
+    return True
+
+
+cdef bint clock_calm(Clock *clock, int samples, uint8_t level) noexcept nogil:
+    """Lets chunks be longer until a frame is louder than a level; false without memory."""
+    cdef uint8_t *buffer
+    if samples > clock.room:
+        buffer = <uint8_t *>realloc(clock.buffer - FRAME, FRAME + samples)
+        if buffer == NULL:
+            return False
+        clock.buffer, clock.room = buffer + FRAME, samples
+    clock.calm, clock.calm_level = samples if samples > clock.chunk else 0, level
     return True
 
 
@@ -125,8 +141,23 @@ cdef void clock_append(Clock *clock, int kind, const uint8_t *data, int64_t samp
         clock.length += take
         samples -= take
         clock_count(clock, kind, take)
-        if clock.now % clock.chunk == 0:
+        if clock.now % clock.chunk == 0 and clock.length + clock.chunk > clock.calm:
             clock_cut(clock, False)
+
+
+cdef bint clock_disturbed(const Clock *clock, int codec, const uint8_t *data, int samples) noexcept nogil:
+    """Whether a payload has a frame that ends the calm."""
+    cdef uint8_t frame[FRAME]
+    cdef int at = 0
+    if samples < FRAME:
+        memset(frame, SILENCE[codec], FRAME)
+        memcpy(frame, data, samples)
+        return level_of(codec, frame) < clock.calm_level
+    while at < samples:
+        if level_of(codec, data + min(at, samples - FRAME)) < clock.calm_level:
+            return True
+        at += FRAME
+    return False
 
 
 cdef void clock_receive(Clock *clock, int codec, const uint8_t *data, int samples, int64_t arrival) noexcept nogil:
@@ -134,6 +165,10 @@ cdef void clock_receive(Clock *clock, int codec, const uint8_t *data, int sample
     if codec != clock.codec:
         clock_cut(clock, False)
         clock.codec = codec
+    if clock.calm and clock_disturbed(clock, codec, data, samples):
+        clock.calm = 0
+        if clock.length >= clock.chunk:  # the silence goes ahead, so that nobody waits for it with the first word
+            clock_cut(clock, False)
     clock.quiet_run = 0
     clock_append(clock, RECEIVED, data, samples, arrival)
     clock.frame_length, clock.frame_kept = min(samples, FRAME), False

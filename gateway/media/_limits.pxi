@@ -28,3 +28,25 @@ cdef int limits_parse(Limits *limits, int chunk_ms, int reorder_ms, int conceal_
     limits.chunk, limits.conceal, limits.pause_fill = 8 * chunk_ms, 8 * conceal_ms, 8 * pause_fill_ms
     limits.reorder, limits.learn = <int64_t>reorder_ms * 1000000, <int64_t>learn_ms * 1000000
     return 0
+
+
+cdef int calm_check(int samples) except -1:
+    """Checks how long chunks may be while nobody speaks.
+
+    Raises:
+        ValueError: It is out of range.
+    """
+    if not 0 <= samples <= 16000:
+        raise ValueError(f"samples is {samples}; 0 to 16000 can be")
+    return samples
+
+
+cdef int level_check(int level) except -1:
+    """Checks a level.
+
+    Raises:
+        ValueError: It is out of range.
+    """
+    if not 0 <= level <= 127:
+        raise ValueError(f"level is {level}; 0 to 127 can be")
+    return level

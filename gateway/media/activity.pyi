@@ -32,6 +32,10 @@ class SpeechActivity:
     def speaking(self) -> bool:
         """Whether a segment is open."""
 
+    @property
+    def threshold(self) -> int:
+        """The level below which nothing counts as the beginning of speech, in -dBov."""
+
     def feed(self, levels: bytes, first: int) -> list[Segment]:
         """Takes the levels of the next frames.
 

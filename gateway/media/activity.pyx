@@ -1,6 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=False
 """Speech activity of one leg from its frame levels; ``activity.pyi`` documents the interface."""
 
+from libc.math cimport ceil
 from libc.stdint cimport int64_t, uint8_t
 
 FRAME = 160
@@ -48,6 +49,10 @@ cdef class SpeechActivity:
     @property
     def speaking(self):
         return self._segment is not None
+
+    @property
+    def threshold(self):
+        return <int>ceil(-max(self._floor + ABOVE_FLOOR_DB, QUIETEST_SPEECH_DBOV))
 
     def feed(self, const uint8_t[::1] levels not None, int64_t first):
         cdef list opened = []

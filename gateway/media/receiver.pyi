@@ -145,6 +145,21 @@ class Receiver:
             KeyError: There is no such leg, or it was removed already.
         """
 
+    def calm(self, leg: int, samples: int, level: int) -> None:
+        """Says that nobody speaks on a leg, so that its chunks may be longer until a frame is louder than a level.
+
+        They still end on multiples of ``chunk_ms``. That frame ends the calm, and the silence before it is handed over
+        at once. Does nothing for a leg that ended.
+
+        Args:
+            leg: Its number.
+            samples: Length of a chunk meanwhile, 0 to 16000; 0 ends the calm.
+            level: In -dBov, 0 (loudest) to 127, as ``Chunk.levels`` are.
+
+        Raises:
+            ValueError: An argument is out of range.
+        """
+
     def drain(self) -> list[Chunk | Control | Digit]:
         """Returns all that is ready, each leg's in order, and makes ``fileno`` unreadable; never waits."""
 
@@ -227,6 +242,9 @@ class Stream:
 
     def finish(self) -> list[Chunk | Control | Digit]:
         """Ends the stream; the last chunk says so."""
+
+    def calm(self, samples: int, level: int) -> None:
+        """As ``Receiver.calm``."""
 
     def stats(self) -> StreamStats:
         """Returns the counters."""

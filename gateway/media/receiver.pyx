@@ -105,6 +105,10 @@ cdef class Stream:
         stream_finish(&self.stream)
         return queue_objects(&self.queue)
 
+    def calm(self, int samples, int level):
+        if not clock_calm(&self.stream.clock, calm_check(samples), level_check(level)):
+            raise MemoryError
+
     def stats(self):
         return stream_stats(&self.stream)
 
@@ -306,6 +310,21 @@ cdef class Receiver:
             self.loop.removals = known
             pthread_mutex_unlock(&self.loop.lock)
             loop_wake(self.loop)
+
+    def calm(self, leg, int samples, int level):
+        cdef _Handle handle = self.legs.get(leg)
+        cdef bint done
+        self._check()
+        calm_check(samples)
+        level_check(level)
+        if handle is None:
+            return
+        with nogil:
+            pthread_mutex_lock(&self.loop.lock)
+            done = clock_calm(&handle.leg.stream.clock, samples, level)
+            pthread_mutex_unlock(&self.loop.lock)
+        if not done:
+            raise MemoryError
 
     def drain(self):
         cdef uint64_t count

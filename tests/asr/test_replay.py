@@ -70,6 +70,19 @@ def test_audio_without_speech_is_skimmed_without_being_missed() -> None:
     assert (buffer.lost(), buffer.given_up) == ([(2400, 4000)], 1600)
 
 
+def test_of_a_long_piece_without_speech_the_end_stays() -> None:
+    buffer = ReplayBuffer(80_000)
+    buffer.append(piece(0, 7200))
+    buffer.append(piece(7200, 800))
+    buffer.skim(2400)
+    assert (buffer.held, buffer.backlog, buffer.skipped, buffer.given_up) == (2400, 2400, 5600, 0)
+    assert [(one.first, len(one.payload)) for one in (buffer.take(), buffer.take()) if one] == [
+        (5600, 1600),
+        (7200, 800),
+    ]
+    assert (buffer.sent, buffer.skipped, buffer.missed) == (2400, 5600, 0)
+
+
 def test_the_oldest_goes_when_it_is_full_and_is_counted() -> None:
     buffer = ReplayBuffer(1600)
     for first in range(0, 4000, 800):

@@ -57,3 +57,12 @@ def test_recorded_prompts_begin_and_end_where_their_speech_does() -> None:
         early.append(abs(found[-1].end // FRAME - loud[-1] - 1) * 20)
     assert float(np.median(late)) <= 60, late
     assert float(np.median(early)) <= 100, early
+
+
+def test_no_speech_begins_at_the_threshold_and_some_may_below_it() -> None:
+    for noise in (65, 45):
+        activity = SpeechActivity()
+        activity.feed(bytes([noise] * 300), 0)
+        assert activity.threshold == {65: 52, 45: 39}[noise]
+        assert activity.feed(bytes([activity.threshold] * 10), 48_000) == []
+        assert activity.feed(bytes([activity.threshold - 1] * 10), 49_600) != []

@@ -69,8 +69,10 @@ class EmbeddedServer:
 
     def reached(self, codec: str = "native") -> Palatine:
         """Returns how its clients reach it; once started."""
-        reached = {"url": self._url, "token": self.token, "language": "en", "codec": codec, "message_ms": MESSAGE_MS}
-        return Palatine.model_validate(reached)
+        sizes = {"message_ms": MESSAGE_MS, "silence_ms": 0}
+        return Palatine.model_validate(
+            {"url": self._url, "token": self.token, "language": "en", "codec": codec, **sizes}
+        )
 
     @property
     def pid(self) -> int | None:
