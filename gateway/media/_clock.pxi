@@ -162,16 +162,17 @@ cdef bint clock_disturbed(const Clock *clock, int codec, const uint8_t *data, in
 
 cdef void clock_receive(Clock *clock, int codec, const uint8_t *data, int samples, int64_t arrival) noexcept nogil:
     """Puts a payload on the clock. A chunk is of one codec: another one ends it."""
+    cdef bint disturbed = clock.calm and clock_disturbed(clock, codec, data, samples)
     if codec != clock.codec:
         clock_cut(clock, False)
         clock.codec = codec
-    if clock.calm and clock_disturbed(clock, codec, data, samples):
-        clock.calm = 0
-        if clock.length >= clock.chunk:  # the silence goes ahead, so that nobody waits for it with the first word
-            clock_cut(clock, False)
     clock.quiet_run = 0
     clock_append(clock, RECEIVED, data, samples, arrival)
     clock.frame_length, clock.frame_kept = min(samples, FRAME), False
+    if disturbed:
+        clock.calm = 0
+        if clock.length > clock.chunk:  # the silence goes ahead, so that nobody waits for it with the first word
+            clock_cut(clock, False)
 
 
 cdef void clock_rest(Clock *clock, int kind, int64_t samples) noexcept nogil:

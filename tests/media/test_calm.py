@@ -38,10 +38,12 @@ def test_the_first_louder_frame_sends_the_silence_ahead_and_waits_no_longer_than
     stream.calm(LONG, 52)
     out = [one for seq in range(20) for one in said(stream, seq, QUIET)]
     assert out == []
-    assert lengths(said(stream, 20, LOUD)) == [(0, 3200)]
+    (silence,) = said(stream, 20, LOUD)
+    assert (silence.first, silence.payload) == (0, QUIET * 20 + LOUD)
+    assert silence.arrived_last == BASE + 20 * 20 * MS
     out = [one for seq in range(21, 60) for one in said(stream, seq, LOUD)]
-    assert lengths(out) == [(3200, 1600), (4800, 2400), (7200, 2400)]
-    assert payload(out) == LOUD * 40
+    assert lengths(out) == [(3360, 1440), (4800, 2400), (7200, 2400)]
+    assert payload(out) == LOUD * 39
 
 
 def test_a_louder_frame_before_the_first_long_chunk_changes_nothing() -> None:
@@ -62,7 +64,7 @@ def test_a_louder_frame_is_seen_in_packets_of_any_length(samples: int) -> None:
     assert found == []
     loud = b"\xd5" * (samples - 80) + b"\x2a" * 80
     (silence,) = chunks(stream.push(rtp(count, count * samples, loud), BASE + count * 20 * MS))  # type: ignore[arg-type]
-    assert silence.samples == count * samples
+    assert silence.samples == (count + 1) * samples
 
 
 def test_who_wants_it_out_of_range_is_told() -> None:
