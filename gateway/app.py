@@ -42,6 +42,7 @@ from gateway.telemetry.pulse import Pulse
 from gateway.telemetry.survey import Survey
 from gateway.telemetry.systemd import Notifier
 from gateway.telemetry.trace import signalled, told
+from gateway.turns import Turns
 from gateway.web.board import Board
 from gateway.web.control import Control
 from gateway.web.feed import Feed
@@ -155,6 +156,9 @@ class Gateway:
         self._metrics.on_measured, self._metrics.on_written = self._measured, self._written
         loop.add_reader(self._receiver.fileno(), self._switchboard.on_media)
         self._undo.callback(loop.remove_reader, self._receiver.fileno())
+        self._undo.callback(
+            Turns(self._receiver.fileno(), settings.media.tick_ms, lambda: self._switchboard.legs).close
+        )
         ticker = loop.create_task(self._tick())
         self._undo.callback(ticker.cancel)
         looker = loop.create_task(self._look())

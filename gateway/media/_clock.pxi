@@ -7,6 +7,7 @@ cdef struct Clock:
     int chunk            # samples; chunks end at multiples of it
     int calm             # nobody speaks: chunks may be so long, until somebody does; 0 for not
     uint8_t calm_level   # -dBov; a frame that is louder ends that
+    uint8_t calm_peak[2] # by codec: the largest sample that no louder frame can do without, as ``peak`` has it
     int length           # bytes in the buffer
     int span_count
     int codec            # of the bytes in the buffer
@@ -49,6 +50,7 @@ cdef bint clock_calm(Clock *clock, int samples, uint8_t level) noexcept nogil:
             return False
         clock.buffer, clock.room = buffer + FRAME, samples
     clock.calm, clock.calm_level = samples if samples > clock.chunk else 0, level
+    clock.calm_peak[ALAW], clock.calm_peak[MULAW] = peak_at(ALAW, level), peak_at(MULAW, level)
     return True
 
 
@@ -149,6 +151,8 @@ cdef bint clock_disturbed(const Clock *clock, int codec, const uint8_t *data, in
     """Whether a payload has a frame that ends the calm."""
     cdef uint8_t frame[FRAME]
     cdef int at = 0
+    if peak(codec, data, samples) <= clock.calm_peak[codec]:
+        return False  # nearly always: no sample is as large as the frame's mean would have to be
     if samples < FRAME:
         memset(frame, SILENCE[codec], FRAME)
         memcpy(frame, data, samples)

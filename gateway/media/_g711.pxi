@@ -77,6 +77,27 @@ cdef uint8_t level_of(int codec, const uint8_t *frame) noexcept nogil:
     return 0 if level < 0 else 127 if level > 127 else level
 
 
+cdef uint8_t peak(int codec, const uint8_t *data, int samples) noexcept nogil:
+    """Returns the largest sample by magnitude, as its code without sign and inversion: it grows with the magnitude."""
+    cdef uint8_t inverted = 0x55 if codec == ALAW else 0xFF, largest = 0, one
+    cdef int i
+    for i in range(samples):
+        one = (data[i] ^ inverted) & 0x7F
+        largest = one if one > largest else largest
+    return largest
+
+
+cdef uint8_t peak_at(int codec, int level) noexcept nogil:
+    """Returns the largest sample, as ``peak`` has it, of which a frame is no louder than a level in -dBov."""
+    cdef uint8_t inverted = 0x55 if codec == ALAW else 0xFF
+    cdef double most = 10.0 ** ((0.5 - level) / 10.0) * 32768.0 * 32768.0  # levels are rounded
+    cdef int code
+    for code in range(128):
+        if SQUARE[codec][code ^ inverted] > most:
+            return code - 1 if code else 0
+    return 127
+
+
 cdef void fill_tables() noexcept:
     cdef int code
     for code in range(256):

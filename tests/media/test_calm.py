@@ -75,6 +75,20 @@ def test_who_wants_it_out_of_range_is_told() -> None:
         stream.calm(7200, 128)
 
 
+@given(st.sampled_from(["alaw", "mulaw"]), st.integers(0, 127), st.lists(st.integers(0, 255), min_size=1, max_size=160))
+def test_a_frame_ends_the_calm_where_its_level_is_below_and_not_otherwise(
+    codec: str, level: int, some: list[int]
+) -> None:
+    frame = bytes(some) + {"alaw": b"\xd5", "mulaw": b"\xff"}[codec] * (160 - len(some))
+    other = Stream(codecs={8: codec}, chunk_ms=20)
+    (judged,) = chunks(other.push(rtp(0, 0, frame), BASE))  # type: ignore[arg-type]
+    stream = Stream(codecs={8: codec}, chunk_ms=20)
+    stream.calm(LONG, level)
+    before = stream.push(rtp(0, 0, {"alaw": b"\xd5", "mulaw": b"\xff"}[codec] * 160), BASE)
+    assert before == []
+    assert (len(stream.push(rtp(1, 160, frame), BASE + 20 * MS)) == 1) == (judged.levels[0] < level)
+
+
 Step = tuple[bool, int, int | None]
 
 
