@@ -46,6 +46,7 @@ class Partial:
         end: One past the last sample that the text covers, likewise.
         heard: Of text that accumulates: every word before this sample is in it. What the session layer tells always
             has it, by what the engine says or is known for (``Limits.block_ms``).
+        times: How often it was said, one right after the other.
     """
 
     text: str
@@ -53,6 +54,7 @@ class Partial:
     start: int | None = None
     end: int | None = None
     heard: int | None = None
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,18 +30,19 @@ class Hearing:
         self._mark = (float("-inf"), 0)  # a time, and what it had then
         self._old = 0  # what it had at least ``LONGEST_LAG`` ago
 
-    def spoke(self, got: int, now: float, cursor: int | None = None) -> int:
+    def spoke(self, got: int, now: float, cursor: int | None = None, times: int = 1) -> int:
         """The engine spoke up.
 
         Args:
             got: Samples that the session has.
             now: The time (seconds).
             cursor: Samples that it has worked through, where it says so.
+            times: How often it said the same, which came together.
 
         Returns:
             ``heard``. Of an engine of which nothing is known: what it had when it spoke up the time before.
         """
-        self._blocks += 1
+        self._blocks += times
         if now - self._mark[0] >= LONGEST_LAG:
             self._mark, self._old = (now, got), self._mark[1]
         if cursor is not None:

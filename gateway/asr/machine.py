@@ -168,6 +168,16 @@ class Machine(Sessions):
 
     def event(self, run: Run, event: EngineEvent, now: float) -> None:
         """Takes an event of a session; one of a session that was dropped is ignored."""
+        if run is self.current and self.old is None and type(event) is Partial:
+            # nearly all events; what follows is the same at greater length
+            run.heard_at, run.quiet = now, 0
+            run.listen(event, now)
+            handover = self._handover
+            if run.heard > handover.heard:
+                handover.heard = run.heard
+            self.preference.answered()
+            self.observer.asr_text(run.partial(event))
+            return
         if run not in (self.current, self.old, self.ahead):
             return
         run.heard_at, run.quiet = now, 0

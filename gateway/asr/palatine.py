@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -166,13 +167,13 @@ class PalatineSession:
     def opened(self) -> None:
         """The handshake succeeded; the server's ``config`` comes next."""
 
-    def text(self, message: str) -> None:
-        """A message of the server."""
+    def text(self, message: str, times: int) -> None:
+        """A message of the server, which came so many times."""
         if self._over:
             return
         if message == self._said:
             # where nobody speaks, the same text comes again for each block
-            self._listener(self._partial_said)
+            self._repeat(times)
             return
         try:
             fields = json.loads(message)
@@ -185,6 +186,8 @@ class PalatineSession:
                 self._check_config(fields)
             case "partial":
                 self._partial(fields, message)
+                if times > 1 and not self._over:
+                    self._repeat(times - 1)
             case "final":
                 self._final(fields)
             case "error":
@@ -221,6 +224,10 @@ class PalatineSession:
             self._ready = True
             self._config_timer.cancel()
             self._listener(Ready())
+
+    def _repeat(self, times: int) -> None:
+        said = self._partial_said
+        self._listener(said if times == 1 else replace(said, times=times))
 
     def _partial(self, fields: dict[str, Any], message: str) -> None:
         text = fields.get("full_text")

@@ -92,7 +92,7 @@ class Run:
         """Notes how far the session is, by its speaking up."""
         if isinstance(result, Partial) and result.accumulates:
             length = self.positions.length
-            self.heard = self.positions.leg_end(self._hearing.spoke(length, now, result.heard))
+            self.heard = self.positions.leg_end(self._hearing.spoke(length, now, result.heard, result.times))
         else:
             self.heard = self.got
 
@@ -112,7 +112,7 @@ class Run:
         """Returns a result with positions on the leg's clock, without words said before; None for nothing to tell."""
         match result:
             case Partial():
-                return self._partial(result)
+                return self.partial(result)
             case Final():
                 return self._final(result)
             case Refinement():
@@ -122,7 +122,8 @@ class Run:
             case Progress(heard):
                 return None if heard is None else Progress(self.positions.leg_end(heard))
 
-    def _partial(self, partial: Partial) -> Partial:
+    def partial(self, partial: Partial) -> Partial:
+        """``on_leg`` of a partial."""
         text, joint = partial.text, self.joint
         if joint is not None and (partial.accumulates or not self.finals):
             text = " ".join(strip(text.split(), joint.words))

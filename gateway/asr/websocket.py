@@ -64,8 +64,8 @@ class Handler(Protocol):
     def opened(self) -> None:
         """The handshake succeeded."""
 
-    def text(self, message: str) -> None:
-        """A text message arrived."""
+    def text(self, message: str, times: int) -> None:
+        """A text message arrived, so many times in a row where they came together."""
 
     def closed(self, closed: Closed) -> None:
         """The connection is over; told exactly once, unless ``abort`` was called."""
@@ -161,11 +161,22 @@ class WebSocket(asyncio.Protocol):
         splitter = self._splitter
         if splitter is None:
             splitter, data = self._take_handshake(data)
+        said, times = b"", 0
         for first, frame, begin in splitter.feed(data) if splitter else ():
             if first == frames.TEXT and not self._text and self._core.state is State.OPEN:
-                self._deliver(frame[begin:])
-            else:
-                self._hand_to_core(frame)
+                message = frame[begin:]
+                if times and message != said:
+                    self._deliver(said, times)
+                    times = 0
+                said = message
+                times += 1
+                continue
+            if times:
+                self._deliver(said, times)
+                times = 0
+            self._hand_to_core(frame)
+        if times:
+            self._deliver(said, times)
 
     def eof_received(self) -> None:
         """The peer closed its side."""
@@ -239,14 +250,14 @@ class WebSocket(asyncio.Protocol):
             self._arm(PING_SECONDS, self._ping)
             self._handler.opened()
 
-    def _deliver(self, message: bytes) -> None:
+    def _deliver(self, message: bytes, times: int = 1) -> None:
         if self._handler is None:
             return
         try:
             text = message.decode()
         except UnicodeDecodeError:
             text = ""  # not JSON either; the owner refuses it
-        self._handler.text(text)
+        self._handler.text(text, times)
 
     def _ping(self) -> None:
         if self._core.state is not State.OPEN:

@@ -70,14 +70,15 @@ class WebSocketSession(ABC):
         self.configure()
         self._tell(Ready())
 
-    def text(self, message: str) -> None:
-        """A message of the server."""
-        if self._over:
-            return
-        try:
-            self.message(json.loads(message))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            self._fail("PROTOCOL", f"the server sent a message that cannot be read: {error!r}")
+    def text(self, message: str, times: int) -> None:
+        """A message of the server, which came so many times."""
+        for _ in range(times):
+            if self._over:
+                return
+            try:
+                self.message(json.loads(message))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                self._fail("PROTOCOL", f"the server sent a message that cannot be read: {error!r}")
 
     def closed(self, closed: Closed) -> None:
         """The connection is over."""

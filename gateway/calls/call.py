@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from gateway import events
 from gateway.asr.engine import Failure

@@ -108,6 +108,7 @@ class Metrics:
         self._write = Writes()
         self.registry.register(self._write)
         self._writes: list[tuple[str, float]] = []
+        self._cursorless = 0
         self._to_heard = self._histogram(latency.WRITE_TO_HEARD, "engine")
         self._to_partial = self._histogram(latency.SPEECH_TO_PARTIAL)
         self._lag = self._histogram(latency.PARTIAL_LAG)
@@ -245,9 +246,12 @@ class Metrics:
             self.flush()
 
     def flush(self) -> None:
-        """Measures the writes of late; to be called a few times a second."""
+        """Enters what comes with each message, and was only noted; to be called a few times a second."""
         writes, self._writes = self._writes, []
         self._write.add(writes)
+        if self._cursorless:
+            self._no_cursor.inc(self._cursorless)
+            self._cursorless = 0
         self.on_written(writes)
 
     def audio_heard(self, engine: str, seconds: float) -> None:
@@ -269,7 +273,7 @@ class Metrics:
     def words_lag(self, call: str, seconds: float | None) -> None:
         """A text ends so long before the audio."""
         if seconds is None:
-            self._no_cursor.inc()
+            self._cursorless += 1
         else:
             self._measured(latency.PARTIAL_LAG, self._lag, call, seconds)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from gateway import events
 

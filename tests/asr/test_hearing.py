@@ -64,3 +64,31 @@ def test_it_never_claims_more_than_was_worked_through(messages: list[tuple[int, 
         if known and at < LONGEST_LAG:
             assert heard == worked
         before = heard
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3)), max_size=30))
+def test_what_is_said_several_times_at_once_counts_as_often(steps: list[tuple[int, int]]) -> None:
+    """An engine that keeps to its blocks: so many at once, some of which wait for the next message."""
+    one_by_one, together = Hearing(BLOCK), Hearing(BLOCK)
+    sent = said = 0
+    for at, (blocks, behind) in enumerate(steps):
+        sent += blocks
+        times = max(0, sent - behind - said)
+        said += times
+        for _ in range(times):
+            one_by_one.spoke(sent * BLOCK, at * 0.3)
+        if times:
+            together.spoke(sent * BLOCK, at * 0.3, times=times)
+        assert together.heard == one_by_one.heard == said * BLOCK
+
+
+@given(st.lists(st.tuples(st.integers(0, 9000), st.integers(1, 5), st.floats(0, 5)), max_size=30))
+def test_of_an_engine_of_any_habit_no_more_is_believed(steps: list[tuple[int, int, float]]) -> None:
+    one_by_one, together = Hearing(BLOCK), Hearing(BLOCK)
+    got, now = 0, 0.0
+    for more, times, pause in steps:
+        got, now = got + more, now + pause
+        for _ in range(times):
+            one_by_one.spoke(got, now)
+        together.spoke(got, now, times=times)
+        assert together.heard <= one_by_one.heard

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -226,7 +227,20 @@ def test_a_server_that_says_how_much_its_text_covers_is_believed() -> None:
     heard: list[EngineEvent] = []
     session = object.__new__(PalatineSession)
     session._over, session._listener, session._said = False, heard.append, ""
-    session.text(json.dumps({"type": "partial", "chunk_text": "", "full_text": "one", "processed_ms": 900}))
-    session.text(json.dumps({"type": "partial", "chunk_text": "", "full_text": "one"}))
-    session.text(json.dumps({"type": "partial", "chunk_text": "", "full_text": "one"}))
+    session.text(json.dumps({"type": "partial", "chunk_text": "", "full_text": "one", "processed_ms": 900}), 1)
+    session.text(json.dumps({"type": "partial", "chunk_text": "", "full_text": "one"}), 1)
+    session.text(json.dumps({"type": "partial", "chunk_text": "", "full_text": "one"}), 1)
     assert heard == [Partial("one", accumulates=True, heard=7200)] + 2 * [Partial("one", accumulates=True)]
+
+
+def test_what_is_said_again_at_once_is_told_once_with_its_count() -> None:
+    heard: list[EngineEvent] = []
+    session = object.__new__(PalatineSession)
+    session._over, session._listener, session._said = False, heard.append, ""
+    said = json.dumps({"type": "partial", "chunk_text": "", "full_text": "one"})
+    session.text(said, 3)
+    session.text(said, 1)
+    session.text(said, 3)
+    one = Partial("one", accumulates=True)
+    # words that are new are told by themselves: that they came again is what settles them
+    assert heard == [one, replace(one, times=2), one, replace(one, times=3)]
