@@ -29,6 +29,7 @@ from gateway.delivery.webhooks import Deliverer
 from gateway.events import Event
 from gateway.media.receiver import Receiver
 from gateway.media.recording import Recorder
+from gateway.pages import HugePages
 from gateway.sip import commands, events
 from gateway.sip.link import LinkError, SignallingLink
 from gateway.sip.messages import Message
@@ -42,7 +43,7 @@ from gateway.telemetry.pulse import Pulse
 from gateway.telemetry.survey import Survey
 from gateway.telemetry.systemd import Notifier
 from gateway.telemetry.trace import signalled, told
-from gateway.turns import Turns
+from gateway.turns import MANY, Turns
 from gateway.web.board import Board
 from gateway.web.control import Control
 from gateway.web.feed import Feed
@@ -82,6 +83,7 @@ class Gateway:
         self._metrics = Metrics()
         self._tapes = Tapes(settings)
         self._systemd = Notifier()
+        self._pages = HugePages()
         self._homer: HomerExport | None = None
         self._spans: CallSpans | None = None
         self._undo = contextlib.AsyncExitStack()
@@ -406,6 +408,8 @@ class Gateway:
             self._systemd.status(self._summary())
             self._prober.look()
             await self._survey.look()
+            if self._switchboard.legs >= MANY:
+                await asyncio.to_thread(self._pages.ask)
             await asyncio.sleep(LOOK)
 
     def _summary(self) -> str:
