@@ -10,13 +10,15 @@ from __future__ import annotations
 import ctypes
 import mmap
 import re
+import time
 from pathlib import Path
 
 HUGE = 2 << 20  # bytes of a huge page
 _COLLAPSE = 25  # MADV_COLLAPSE, Linux 6.1: makes huge pages of what is there already
+REST = 0.02  # seconds
 # A mapping of no file that may be written, and what of it is in memory.
 _ROOM = re.compile(
-    r"^([0-9a-f]+)-([0-9a-f]+) rw-p 00000000 00:00 0 +(?:\[heap\]|\[anon:.*\])?\n(?:\w+: .*\n)*?Rss: +(\d+) kB$",
+    r"^([0-9a-f]+)-([0-9a-f]+) rw-p 00000000 00:00 0 *(?:\[heap\]|\[anon:.*\])?\n(?:\w+: .*\n)*?Rss: +(\d+) kB$",
     re.MULTILINE,
 )
 
@@ -53,7 +55,8 @@ class HugePages:
     def ask(self) -> None:
         """Asks for what has come since the last time; a kernel that cannot, or will not, changes nothing.
 
-        Takes up to a millisecond for each two megabytes that are new: not for the event loop.
+        Not for the event loop: it takes some milliseconds for each two megabytes that are new, while which nobody else
+        gets memory; so it rests between them.
         """
         known: dict[int, bool] = {}
         for first, end in rooms(Path("/proc/self/smaps").read_text(encoding="ascii", errors="replace")):
@@ -63,4 +66,5 @@ class HugePages:
                     continue
                 self._libc.madvise(page, HUGE, mmap.MADV_HUGEPAGE)
                 known[page] = self._libc.madvise(page, HUGE, _COLLAPSE) == 0
+                time.sleep(REST)
         self._known = known

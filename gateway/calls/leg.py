@@ -25,7 +25,7 @@ from gateway.transcripts.utterances import Change, Update, UtteranceBuilder
 WIRE_SILENCE = 0.4
 SILENT = -127
 # After so much audio without speech nothing waits for more of it: what was said is final (samples).
-CALM = 12000
+CALM = 8000
 # Stretches of speech that are remembered, to tell whether words lie where somebody spoke.
 SEGMENTS = 32
 

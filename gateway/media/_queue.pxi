@@ -135,18 +135,20 @@ cdef object item_object(const Item *item):
     if item.control:
         return Control(item.leg, (<const uint8_t *>(item + 1))[:item.payload], item.arrived_first, item.first,
                        item.samples)
-    return Chunk(
+    # as ``Chunk(...)`` does it, without its detour by way of Python
+    return tuple.__new__(Chunk, (
         item.leg,
         CODECS[item.codec],
         item.first,
         item.samples,
         payload[:item.payload],
-        tuple([Span(KINDS[spans[i].kind], spans[i].first, spans[i].samples) for i in range(item.spans)]),
+        tuple([tuple.__new__(Span, (KINDS[spans[i].kind], spans[i].first, spans[i].samples))
+               for i in range(item.spans)]),
         (payload + item.payload)[:item.levels],
         item.arrived_first,
         item.arrived_last,
-        item.last,
-    )
+        bool(item.last),
+    ))
 
 
 cdef list queue_objects(Queue *queue):
