@@ -106,9 +106,9 @@ class UtteranceBuilder:
     settle: float
     longest: int
     _finals: list[Utterance] = field(default_factory=list)  # of the present engine session
-    _full: str = ""  # the engine's text, as it was last told
-    _row: list[str] = field(default_factory=list)  # its words, ``_words`` first
-    _words: list[str] = field(default_factory=list)  # theirs, in one row
+    _full: str = ""  # the engine's text, as it was last told: the words of the finals, then those of the tail
+    _head: str | None = ""  # as much of it as the finals take; None where that is not known
+    _words: list[str] = field(default_factory=list)  # of the finals, in one row
     _ends: list[int] = field(default_factory=list)  # for each, how many words of the row come before its end
     _tail: list[str] = field(default_factory=list)  # words after the last final
     _growth: list[tuple[int, int]] = field(default_factory=list)  # position, and words in the tail from then on
@@ -157,7 +157,7 @@ class UtteranceBuilder:
         shown = bool(self._tail)
         self._segments = [segment for segment in self._segments if segment.open or segment.end - origin > SHORTEST]
         self._finals, self._words, self._ends, self._tail, self._growth = [], [], [], [], []
-        self._full, self._row = "", []
+        self._full = self._head = ""
         self._cut, self._theirs, self._same, self._interrupted = None, False, 0, False
         return [self._partial(self._settled)] if shown else []
 
@@ -174,9 +174,6 @@ class UtteranceBuilder:
             What changed.
         """
         changed = full != self._full
-        if changed:
-            self._full, self._row = full, full.split()
-        words = self._row
         updates: list[Update] = []
         self._spoke = now
         self._heard = heard = position if heard is None else min(heard, position)
@@ -187,9 +184,15 @@ class UtteranceBuilder:
             else:  # what was heard before the pause brought no words: a breath, a click
                 self._forget_segments(self._cut.end)
             self._find_cut(position, now)
-        if changed and words[: len(self._words)] != self._words:
-            updates += self._rewrite(words)
-        tail = words[len(self._words) :]
+        tail = self._tail
+        if changed:
+            news = self._after_finals(full)
+            if news is None:
+                words = full.split()
+                if words[: len(self._words)] != self._words:
+                    updates += self._rewrite(words)
+                news = words[len(self._words) :]
+            self._full, tail = full, news
         if tail == self._tail:
             self._same = heard
             if tail and self._cut is not None and self._confirmed(self._cut):
@@ -360,6 +363,7 @@ class UtteranceBuilder:
         self._words += own
         self._ends.append(len(self._words))
         self._growth = [(at, max(count - len(own), 0)) for at, count in self._growth] if rest else []
+        self._head = None if rest else self._full
         self._tail, self._revision, self._same = rest, 0, 0
         self._forget_segments(end)
         self._settled = max(self._settled, end)
@@ -368,6 +372,19 @@ class UtteranceBuilder:
     def _forget_segments(self, end: int) -> None:
         self._cut = None
         self._segments = [segment for segment in self._segments if segment.open or segment.end > end]
+
+    def _after_finals(self, full: str) -> list[str] | None:
+        """Returns the words of a text that come after the finals, where those stand as they did; else None.
+
+        A call's text may have thousands of words: those that are final are not looked at one by one.
+        """
+        head = self._head
+        if head is None or not full.startswith(head):
+            return None
+        rest = full[len(head) :]
+        if head and rest and not (rest[0].isspace() or head[-1].isspace()):
+            return None  # the last word has grown
+        return rest.split()
 
     def _rewrite(self, words: list[str]) -> list[Update]:
         """Moves the boundaries of final utterances to where they lie in a text that was rewritten."""
@@ -381,7 +398,7 @@ class UtteranceBuilder:
                 utterance.revision += 1
                 updates.append(_update(Change.REFINED, utterance))
             first = end
-        self._words, self._ends = words[:first], moved
+        self._words, self._ends, self._head = words[:first], moved, None
         return updates
 
 

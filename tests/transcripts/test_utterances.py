@@ -222,3 +222,17 @@ def test_a_new_session_takes_back_what_was_only_shown() -> None:
     (again,) = made.text("good", 6000, 0.9)
     assert (again.number, again.text, again.start) == (1, "good", 0)
     assert again.revision > emptied.revision
+
+
+def test_a_final_whose_last_word_grows_is_refined_and_one_that_only_goes_on_is_not() -> None:
+    """That the finals stand as they did is seen by the characters, and a word must not be cut by that."""
+    builder = UtteranceBuilder(pause=5600, settle=0.8, longest=160_000)
+    builder.text("one two", 8000, 1.0)
+    assert [update.text for update in builder.finish(8000)] == ["one two"]
+    grown = builder.text("one twosome", 16_000, 2.0)
+    assert [(update.change, update.text) for update in grown] == [(Change.REFINED, "one twosome")]
+    gone_on = builder.text("one twosome three", 24_000, 3.0)
+    assert [(update.change, update.text) for update in gone_on] == [(Change.PARTIAL, "three")]
+    assert [update.text for update in builder.finish(24_000)] == ["three"]
+    gone_on = builder.text("one twosome three four", 32_000, 4.0)
+    assert [(update.change, update.text) for update in gone_on] == [(Change.PARTIAL, "four")]
