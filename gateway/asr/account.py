@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from gateway.asr.gate import Gate
 from gateway.media.chunks import SAMPLE_RATE
+
+# An engine that says it processed so much less than it got has not heard all of it (seconds).
+SHORT = 0.1
 
 
 class Account:
@@ -12,6 +16,7 @@ class Account:
         self._gain = 0.0  # seconds that engines say they processed beyond what they got
         self._silent = False  # an engine gave no account
         self._void = 0  # samples that were sent, and whose words are missing
+        self._fell_short = False
 
     def ended(self, seconds: float | None, got: int) -> None:
         """A session ended in good order.
@@ -22,8 +27,27 @@ class Account:
         """
         if seconds is None:
             self._silent = True
-        else:
-            self._gain += seconds - got / SAMPLE_RATE
+            return
+        gain = seconds - got / SAMPLE_RATE
+        self._gain += gain
+        if gain >= -SHORT:
+            self._fell_short = False
+
+    def short(self, seconds: float | None, got: int, gate: Gate) -> bool:
+        """Returns whether a session ended before it had heard all that it got.
+
+        An engine may end a session by itself just when it is asked to. One whose account falls short again for the
+        audio that the next session got counts in a way of its own, and is not believed any more.
+
+        Args:
+            seconds: As for ``ended``.
+            got: Likewise.
+            gate: The engine's.
+        """
+        if seconds is None or not gate.counts or got / SAMPLE_RATE - seconds <= SHORT:
+            return False
+        gate.counts, self._fell_short = not self._fell_short, True
+        return gate.counts
 
     def lost(self, first: int, end: int, high: int) -> None:
         """The words of a stretch are missing.

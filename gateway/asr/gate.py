@@ -46,6 +46,7 @@ class Gate:
         starts: Sessions started so far.
         opened: How often the breaker opened.
         verdict: While everybody would be refused for the same reason (a wrong token): its code and text.
+        counts: Whether what it says it processed is to be believed; see ``Account.short``.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Gate:
         probe_seconds: float = 2.0,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
+        self.counts = True
         self._interval = 1 / (starts_per_second * HEADROOM) if starts_per_second else 0.0
         self._probe = probe_seconds
         self._uniform = uniform

@@ -221,7 +221,12 @@ class Machine(Sessions):
             self._pump(now)
 
     def _ended(self, run: Run, seconds: float | None, now: float) -> None:
-        self._account.ended(seconds, run.positions.length)
+        got = run.positions.length
+        if run.ending and self._account.short(seconds, got, run.engine.gate):
+            text = f"the engine ended the session after {seconds} of {got / SAMPLE_RATE} s"
+            self._losing.lose(run, Failure("ENDED_EARLY", text, retryable=True), now)
+            return
+        self._account.ended(seconds, got)
         run.session = None
         if run is self.old:
             self._handover.drained(run, now)

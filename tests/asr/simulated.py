@@ -66,6 +66,8 @@ class SimEngine:
         silent: Whether new sessions never say anything; ``hush`` silences those that are there.
         full: Whether it takes no audio.
         refusal: What it answers to new sessions.
+        deaf: So many samples of its end the session that is finished next does not hear, and says so.
+        miscount: Seconds by which what it says it processed is less than what it did.
         most: The greatest number of sessions that lived at once.
     """
 
@@ -79,6 +81,8 @@ class SimEngine:
     silent: bool = False
     full: bool = False
     refusal: Failure | None = None
+    deaf: int = 0
+    miscount: float = 0.0
     sessions: list[SimSession] = field(default_factory=list)
     most: int = 0
 
@@ -156,8 +160,9 @@ class SimSession:
     def finish(self) -> None:
         assert not self.finished
         self.finished = True
-        self._work(len(self.audio), ending=True)
-        self._say(End(len(self.audio) / 8000))
+        heard, self.engine.deaf = len(self.audio) - self.engine.deaf, 0
+        self._work(heard, ending=True)
+        self._say(End(heard / 8000 - self.engine.miscount))
 
     def abort(self) -> None:
         self.over = True

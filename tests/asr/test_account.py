@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.asr.engine import Failure
 from tests.asr.simulated import SimEngine, World
 from tests.asr.test_machine import SENTENCES, SETTINGS, palatine, sleepy
@@ -72,3 +74,33 @@ def test_silence_after_a_session_was_closed_is_skipped() -> None:
     assert summary.skipped > 8 * 8000
     assert summary.missed == 0
     assert summary.sent == sent(world.engines[0])
+
+
+@pytest.mark.parametrize("deaf", [1600, 4000, 9600])
+def test_a_session_that_ended_before_it_heard_all_is_followed_by_one_that_does(deaf: int) -> None:
+    """The engine ended it by itself just when it was asked to; only its account tells."""
+    world = World(SENTENCES, SETTINGS, palatine)
+    world.speak()
+    world.engines[0].deaf = deaf
+    summary = world.hang_up()
+    assert world.delivered == world.said
+    assert [failure.code for failure in world.failures] == ["ENDED_EARLY"]
+    assert (summary.unrecognised, summary.failure, len(world.engines[0].sessions)) == (0, None, 2)
+    assert world.engines[0].gate.counts
+
+
+def test_an_engine_that_counts_in_a_way_of_its_own_is_asked_again_once_and_believed_no_more() -> None:
+    world = World(SENTENCES, SETTINGS, palatine)
+    world.engines[0].miscount = 0.3
+    world.speak()
+    summary = world.hang_up()
+    assert world.delivered == world.said
+    assert len(world.engines[0].sessions) == 2
+    assert summary.recognised_seconds is not None
+    assert not world.engines[0].gate.counts
+    other = World(SENTENCES, SETTINGS, lambda _: world.engines[0])
+    world.engines[0].world = other
+    other.speak()
+    other.hang_up()
+    assert other.delivered == other.said
+    assert (len(world.engines[0].sessions), other.failures) == (3, [])

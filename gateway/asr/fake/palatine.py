@@ -23,6 +23,7 @@ class PalatineSocket(FrontEnd):
         super().__init__(core)
         self._query: dict[str, str] = {}
         self._refusal = ""
+        self._said = 0  # samples of whose words it has spoken
 
     def admit(self, request: Request) -> int:
         """Checks token and parameters."""
@@ -75,7 +76,7 @@ class PalatineSocket(FrontEnd):
             for block in blocks:
                 self._partial(block)
             if not payload:
-                self._final()
+                self._final(self._session.seconds)
 
     def text(self, message: str) -> None:  # noqa: ARG002 (the protocol has no text from the client)
         """Refuses it, as the service does."""
@@ -93,18 +94,18 @@ class PalatineSocket(FrontEnd):
                 self._end()
                 self.close(4000, fault.kind)
             case "early-end":
-                self._final()
+                self._final(self._said / SAMPLE_RATE)
                 self._over = True
 
     # inside
 
     def _partial(self, block: Block) -> None:
         assert self._session is not None  # noqa: S101 (asked by the caller)
+        self._said = block.position
         self._say({"type": "partial", "chunk_text": " ".join(block.new), "full_text": self._session.text})
 
-    def _final(self) -> None:
-        assert self._session is not None  # noqa: S101 (asked by the caller)
-        self._say({"type": "final", "status": "completed", "total_duration": self._session.seconds})
+    def _final(self, seconds: float) -> None:
+        self._say({"type": "final", "status": "completed", "total_duration": seconds})
         self._say_goodbye()
 
     def _error(self, code: str) -> None:
