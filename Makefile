@@ -30,7 +30,7 @@ prove-first-call: ## the claims of the first call, as one table
 	@deploy/setup.sh test
 	.venv/bin/python -m pytest tests/integration/test_prompts.py tests/integration/test_faults.py
 
-prove-asr: ## the claims of the ASR sessions, as one table: every fault at every engine, limits, loss, load (some minutes)
+prove-asr: ## the claims of the ASR sessions, as one table: every fault at every engine, limits, loss, load (a quarter of an hour, on a quiet machine)
 	@deploy/setup.sh test
 	.venv/bin/python -m pytest -s -rs tests/prove/asr tests/asr/test_contract.py
 

@@ -58,8 +58,12 @@ class HugePages:
         Not for the event loop: it takes some milliseconds for each two megabytes that are new, while which nobody else
         gets memory; so it rests between them.
         """
+        try:
+            smaps = Path("/proc/self/smaps").read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return  # no /proc here
         known: dict[int, bool] = {}
-        for first, end in rooms(Path("/proc/self/smaps").read_text(encoding="ascii", errors="replace")):
+        for first, end in rooms(smaps):
             for page in range(first, end, HUGE):
                 if page in self._known:
                     known[page] = self._known[page]
