@@ -9,11 +9,11 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from gateway import events
-from gateway.asr.engine import Engine, Failure, Final, Partial, Refinement
+from gateway.asr.engine import Engine, Failure, Final, Limits, Partial, Refinement
 from gateway.asr.observer import Summary
 from gateway.asr.replay import Piece
 from gateway.asr.session import LegRecognition, State
@@ -90,6 +90,7 @@ class _Named:
     """An engine as far as a leg looks at it before its recognition does."""
 
     name: str
+    limits: Limits = field(default_factory=Limits)  # the tape has the chunks that there were
 
 
 class _Player:
